@@ -4,6 +4,7 @@ mod backlog;
 mod ended_holds;
 mod hot;
 mod jobs;
+mod records;
 mod recovery;
 mod remainders;
 mod requests;

@@ -12,7 +12,7 @@ use crate::model::ledger::Request;
 /// Everything that the projector wrote for an account.
 pub(crate) async fn made(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut made = Vec::new();
-    for partition in ["MARK", "CHAIN", "CHECK"] {
+    for partition in ["MARK", "CHAIN", "CHECK", "RECS"] {
         made.extend(fixture.items(&format!("{partition}#{id}")).await);
     }
     for item in &mut made {
@@ -170,10 +170,22 @@ const FAULTS: [WriteFault; 4] =
 /// The projector dies at every write, before and after it, and runs again; or the answer is lost.
 #[tokio::test]
 async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
-    let ledgers = ledgers(None, 19).await;
+    kill_at_every_write(&ledgers(None, 19).await, &[1, 7, 100]).await;
+}
+
+/// The same, where blocks of records become full.
+#[tokio::test]
+async fn a_projector_that_is_killed_leaves_the_same_blocks_of_records() {
+    let ledgers = ledgers(None, 150).await;
+    let is_block = |item: &&TableItem| item["pk"].as_s().is_ok_and(|pk| pk.starts_with("RECS#"));
+    assert_eq!(ledgers.made.iter().filter(is_block).count(), 2);
+    kill_at_every_write(&ledgers, &[100]).await;
+}
+
+async fn kill_at_every_write(ledgers: &ProjectedLedger, sizes: &[usize]) {
     let (fixture, records) = (&ledgers.fixture, &ledgers.records);
     let faults = fixture.faults.clone().unwrap();
-    for size in [1, 7, 100] {
+    for size in sizes.iter().copied() {
         ledgers.begin().await;
         faults.arm(usize::MAX, WriteFault::CrashBefore);
         for batch in records.chunks(size) {

@@ -16,7 +16,8 @@ fn now() -> DateTime<Utc> {
 fn purchase(account: AccountId) -> Purchase {
     let id = PurchaseId { account, transaction: EntryId::new(now(), random()) };
     let price = Money::new(4900, Currency::GBP).unwrap();
-    let offer = Offer { credits: Amount::try_from(500).unwrap(), price, package: None, version: 3 };
+    let offer =
+        Offer { credits: Amount::try_from(500).unwrap(), price, service: None, package: None, version: 3 };
     Purchase::begun(id, offer, Reference::try_from("card_1".to_owned()).unwrap(), now())
 }
 

@@ -151,9 +151,13 @@ impl Request {
             }
             Self::Close(won) => {
                 let opened = opened(account, attempt);
-                let bought = PurchasedCredits { credits: Credits::try_from(9).unwrap(), lot: None };
+                let bought = PurchasedCredits {
+                    credits: Credits::try_from(9).unwrap(),
+                    lot: None,
+                    terms: Terms::default(),
+                };
                 if *won {
-                    dispute_won(account, &opened, attempt)
+                    dispute_won(account, &bought, &opened, attempt)
                 } else {
                     dispute_lost(account, &bought, &opened, attempt)
                 }
@@ -161,13 +165,18 @@ impl Request {
             Self::Refunded(amount) => {
                 let lot = account.lots.iter().find(|(_, lot)| lot.is_plain_purchase());
                 let lot = lot.map(|(id, lot)| (*id, lot.left));
-                let bought = PurchasedCredits { credits: Credits::try_from(*amount).unwrap(), lot };
+                let bought = PurchasedCredits {
+                    credits: Credits::try_from(*amount).unwrap(),
+                    lot,
+                    terms: Terms::default(),
+                };
                 payment_refunded(account, &bought, attempt)
             }
             Self::Dispute => {
                 let lot = account.lots.iter().find(|(_, lot)| lot.is_plain_purchase());
                 let lot = lot.map(|(id, _)| (*id, Credits::try_from(7).unwrap()));
-                let bought = PurchasedCredits { credits: Credits::try_from(9).unwrap(), lot };
+                let bought =
+                    PurchasedCredits { credits: Credits::try_from(9).unwrap(), lot, terms: Terms::default() };
                 dispute_opened(account, &bought, attempt)
             }
         }

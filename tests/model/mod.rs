@@ -4,6 +4,7 @@ mod calendar;
 mod jobs;
 pub(crate) mod ledger;
 mod lots;
+mod records;
 mod row_shards;
 pub(crate) mod schedule;
 mod usage;

@@ -112,7 +112,8 @@ impl Backlog {
             process.fixture.settings().add_organisation(&organisation(account, start)).await.unwrap();
             let id = PurchaseId { account, transaction: EntryId::new(start, random()) };
             let price = Money::new(4_900, Currency::GBP).unwrap();
-            let offer = Offer { credits: Amount::try_from(500).unwrap(), price, package: None, version: 1 };
+            let credits = Amount::try_from(500).unwrap();
+            let offer = Offer { credits, price, service: None, package: None, version: 1 };
             let method = Reference::try_from("card_1".to_owned()).unwrap();
             ledger.begin_purchase(&Purchase::begun(id, offer, method, start)).await.unwrap();
             ledger.schedule(Job::Purchase(id), long_ago).await.unwrap();

@@ -1,5 +1,6 @@
 //! Recovery of an account whose stream records were lost: what it costs.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -34,13 +35,20 @@ fn now() -> DateTime<Utc> {
 /// Makes `count` debits of one account in batches, and projects none of them.
 pub async fn debits_without_records(fixture: &TestLedger, count: u64) -> AccountId {
     let id = fixture.open(100_000_000, now()).await;
+    debits_of(fixture, id, 0..count).await;
+    id
+}
+
+/// Makes debits of an account with these numbers in batches, and projects none of them.
+pub(crate) async fn debits_of(fixture: &TestLedger, id: AccountId, numbers: Range<u64>) {
+    let count = numbers.end;
     let operation = "verification.standard";
     let one = Consume {
         operation: Operation::try_from(operation.to_owned()).unwrap(),
         amount: Credits::try_from(1).unwrap(),
         service: None,
     };
-    for begin in (0..count).step_by(100) {
+    for begin in numbers.step_by(100) {
         let size = usize::try_from(BATCH.min(count - begin)).unwrap();
         let item = BatchItem {
             operation: Reference::try_from(operation.to_owned()).unwrap(),
@@ -55,7 +63,6 @@ pub async fn debits_without_records(fixture: &TestLedger, count: u64) -> Account
         let decide = |account: &_, attempt: &_| batch(account, &request, attempt);
         Box::pin(fixture.ledger.settle(id, claim, moment(now()), decide)).await.unwrap();
     }
-    id
 }
 
 /// Recovers an account in calls that end after `budget`, and measures them.

@@ -63,7 +63,11 @@ impl Role {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
         let asked = match body["TransactItems"].as_array() {
-            Some(items) => items.iter().map(|item| right(&item["Put"]["TableName"], "PutItem")).collect(),
+            Some(items) => items
+                .iter()
+                .flat_map(|item| item.as_object().unwrap())
+                .map(|(action, write)| right(&write["TableName"], &format!("{action}Item")))
+                .collect(),
             None => vec![right(&body["TableName"], target.rsplit('.').next().unwrap_or_default())],
         };
         for right in asked {

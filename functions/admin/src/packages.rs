@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use domain::{Amount, EffectiveTime, Money, PackageId, PackageList, PackageUpdate, Reference};
+use domain::{Amount, EffectiveTime, Money, PackageId, PackageList, PackageUpdate, Reference, Service};
 use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,6 +23,10 @@ pub(super) struct NewPackage {
     /// The price of the whole package: 1 to 99,999,999 minor units of an ISO 4217 currency.
     #[schema(value_type = Option<scrip_http::MoneyView>)]
     price: Option<Money>,
+    /// Reserves the credits for a service: smartcheck, smartaccess, smartenroll, api or biometric. A package that is
+    /// reserved for a service stays reserved for one; to sell the same credits without, create another package.
+    #[schema(value_type = Option<String>)]
+    service: Option<Service>,
     /// Whether the package is withdrawn from sale.
     withdrawn: Option<bool>,
     /// When the version takes effect, not in the past; at once if left out.
@@ -63,10 +67,10 @@ pub(super) async fn set_package(
     Path(package): Path<String>,
     Once { body: wanted, .. }: Once<NewPackage>,
 ) -> Result<Reply, ApiError> {
-    let NewPackage { name, credits, price, withdrawn, effective_from } = wanted;
+    let NewPackage { name, credits, price, service, withdrawn, effective_from } = wanted;
     let package = PackageId::try_from(package).map_err(|problem| ApiError::field("package", problem))?;
     let when = EffectiveTime::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
-    let wanted = PackageUpdate { name, credits, price, withdrawn };
+    let wanted = PackageUpdate { name, credits, price, service, withdrawn };
     let version =
         app.settings.change(|packages: &PackageList| packages.change(&package, &wanted, when)).await?;
     Reply::ok(&PackageVersion {

@@ -124,7 +124,7 @@ pub(crate) async fn forecast(
         .await?
         .ok_or(Unsettled::NoAccount)?;
     let catalogue = app.settings.catalogue(caller.call.moment.wall).await?;
-    let packages = catalogue.packages.on_sale_in(organisation.currency, now);
+    let packages = catalogue.packages.plain_on_sale_in(organisation.currency, now);
     let made = Forecast::of(&ForecastRequest {
         now,
         days: complete,

@@ -32,6 +32,7 @@ pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
         ("catalogue", catalogue::routes()),
         ("clock", clock::routes()),
         ("consume", consume::routes()),
+        ("credits", credits::routes()),
         ("holds", holds::routes()),
         ("refund", refund::routes()),
         ("transactions", transactions::routes()),

@@ -90,6 +90,16 @@ enum ScripCommand {
         #[arg(long, value_name = "URL")]
         from: Option<String>,
     },
+    /// Index the credit records of accounts whose transactions are older than the index, so that `GET /v2/credits` can read
+    /// any page of them. It may be ended and repeated. Tables as for `load`, or a data folder.
+    IndexRecords {
+        /// One account, such as `org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA#live`; by default all accounts.
+        #[arg(long)]
+        account: Option<AccountId>,
+        /// The data folder of a local machine that is not running, instead of a deployment's tables.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
     /// Send the messages of a failure queue to their queue again. The stack's outputs have both URLs:
     /// `WebhookFailuresUrl` and `WebhookQueueUrl`, `RechargeFailuresUrl` and `RechargeQueueUrl`, `RenewalFailuresUrl` and
     /// `RenewalQueueUrl`. Region and credentials as for `load`.
@@ -148,6 +158,7 @@ async fn start() -> ExitCode {
         Some(ScripCommand::Load) => load().await,
         Some(ScripCommand::Audit { account, data }) => audit(account, data).await,
         Some(ScripCommand::Rollups { account, data, write }) => rollups(account, data, write).await,
+        Some(ScripCommand::IndexRecords { account, data }) => index_records(account, data).await,
         Some(ScripCommand::Follow { from }) => catch_up(from).await,
         Some(ScripCommand::Redrive { from, to, most }) => redrive(&from, &to, most).await,
         None => run(arguments).await,
@@ -199,6 +210,18 @@ async fn rollups(account: Option<AccountId>, data: Option<PathBuf>, write: bool)
         }
     };
     local::rebuild_rollups(&tables, order, line).await
+}
+
+async fn index_records(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Result<()> {
+    let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
+    let now = SystemClock.now();
+    match data {
+        Some(folder) => local::index_records(&local::ledger_in(&folder)?, account, now, line).await,
+        None => {
+            let app = App::from_env().context("for a data folder of the local machine, use --data DIR")?;
+            local::index_records(&app.ledger, account, now, line).await
+        }
+    }
 }
 
 async fn catch_up(from: Option<String>) -> anyhow::Result<()> {

@@ -75,7 +75,8 @@ enum XtaskCommand {
         files: Vec<String>,
     },
     /// Measure: `hot [SECONDS]`, how far the projector is behind hot accounts, under DynamoDB's limits in simulated time;
-    /// `recovery [ROWS…]`, what it costs to recover lost records of the stream.
+    /// `recovery [ROWS…]`, what it costs to recover lost records of the stream; `records [ROWS]`, what pages of credit records
+    /// cost.
     Bench {
         /// The name of the measurement, and its numbers.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -97,6 +98,12 @@ enum XtaskCommand {
     /// rollups`, which has `--help`.
     Rollups {
         /// The arguments of `scrip rollups`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Index the credit records of accounts that are older than the index: `cargo run -- index-records`, which has `--help`.
+    IndexRecords {
+        /// The arguments of `scrip index-records`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -134,6 +141,9 @@ fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
         XtaskCommand::Follow { arguments } => {
             return process::run(project::scrip(["follow"]).args(arguments));
         }
+        XtaskCommand::IndexRecords { arguments } => {
+            return process::run(project::scrip(["index-records"]).args(arguments));
+        }
         XtaskCommand::Redrive { arguments } => {
             return process::run(project::scrip(["redrive"]).args(arguments));
         }
@@ -169,6 +179,7 @@ fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
         XtaskCommand::Audit { .. }
         | XtaskCommand::Bench { .. }
         | XtaskCommand::Follow { .. }
+        | XtaskCommand::IndexRecords { .. }
         | XtaskCommand::Redrive { .. }
         | XtaskCommand::Rollups { .. } => Ok(()),
     }

@@ -50,6 +50,10 @@ fn consume(api: &Gateway<'_>, key: &str) -> Result<()> {
     let audit = customer.get("/api/v3/credits/audit?limit=2", 200)?;
     ensure!(audit.body.pointer("/data/verified") == Some(&json!(true)), "{}", audit.body);
     customer.get("/api/v3/credits/purchases?status=pending", 200)?;
+    let records = customer.get("/v2/credits?where_category=usage&populates[]=client", 200)?;
+    ensure!(records.at("/data/0/transactionId")? == id, "{}", records.body);
+    let record = format!("/v2/credits/{}", records.at("/data/0/id")?);
+    ensure!(customer.get(&record, 200)?.number("/data/used")? == 3, "{}", records.body);
     let usage = customer.get("/api/v3/credits/usage?groupBy=operation", 200)?;
     ensure!(usage.at("/data/groups/0")? == "operation", "{}", usage.body);
     let forecast = customer.get("/api/v3/credits/usage/forecast", 200)?;

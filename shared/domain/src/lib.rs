@@ -1,7 +1,7 @@
 //! The rules of credit. Pure: no clock, no network, no database; every input is an argument.
 //!
 //! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `usage`, `event`,
-//! `forecast`, `webhook`, `audit`. A test checks this.
+//! `forecast`, `webhook`, `record`, `audit`. A test checks this.
 
 mod access;
 mod audit;
@@ -11,6 +11,7 @@ mod forecast;
 mod ledger;
 mod operation;
 mod payment;
+mod record;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -25,6 +26,7 @@ pub use forecast::*;
 pub use ledger::*;
 pub use operation::*;
 pub use payment::*;
+pub use record::*;
 pub use usage::*;
 pub use value::*;
 pub use webhook::*;

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::{ApiError, App, RequestContext};
+use super::{ApiError, App, RequestContext, verifik};
 use domain::{AccountId, ApiKeySecret, Denial, KeyId, Principal, Scope};
 use store::Fault;
 
@@ -189,11 +189,12 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identified, ApiEr
         (Some(_), Some(_)) => return Err(ApiError::InvalidKey),
     };
     let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
-    if scheme.eq_ignore_ascii_case("bearer") && key.trim().is_empty() {
+    let is_key = scheme.eq_ignore_ascii_case("bearer")
+        || verifik::is_below(parts.uri.path()) && scheme.eq_ignore_ascii_case(verifik::SCHEME);
+    if is_key && key.trim().is_empty() {
         return Err(ApiError::MissingKey);
     }
-    let secret =
-        Some(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer")).and_then(ApiKeySecret::parse);
+    let secret = Some(key.trim()).filter(|_| is_key).and_then(ApiKeySecret::parse);
     let secret = secret.ok_or(ApiError::InvalidKey)?;
     let known = app.settings.find_key(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
     let principal = known.key.admit(known.plan.as_ref(), call.moment.now)?;

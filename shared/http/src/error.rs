@@ -86,6 +86,12 @@ pub enum ApiError {
          wrong. Correct that in the table, or run `cargo xtask audit`, then send the repair again"
     )]
     NotRepairable(Vec<String>),
+    /// The rows of the account are older than the index of its records.
+    #[error(
+        "the records of this ledger are not indexed yet; ask support to run `cargo xtask index-records`, then send the \
+         request again. GET /api/v3/credits/transactions has the same transactions"
+    )]
+    RecordsNotIndexed,
     /// `If-Match` names another version of the settings.
     #[error(
         "the settings have changed since you read them; read them again and send the new ETag in If-Match"
@@ -204,6 +210,7 @@ impl ApiError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+            Self::RecordsNotIndexed => (StatusCode::SERVICE_UNAVAILABLE, "RECORDS_NOT_INDEXED"),
             Self::NotJson | Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
             Self::TooFewToTake { .. } => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
@@ -276,6 +283,7 @@ impl ApiError {
             | Self::Conflict(_)
             | Self::ReplayRunning { .. }
             | Self::NotRepairable(_)
+            | Self::RecordsNotIndexed
             | Self::PreconditionFailed
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };

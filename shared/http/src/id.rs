@@ -1,6 +1,6 @@
 //! Ids in paths.
 
-use domain::{DeliveryId, EntryId, HoldId, KeyId, MonitorId, OrgId, WebhookId};
+use domain::{CreditId, DeliveryId, EntryId, HoldId, KeyId, MonitorId, OrgId, WebhookId};
 use serde::{Deserialize, Deserializer};
 
 use super::ApiError;
@@ -44,6 +44,11 @@ impl PathId for EntryId {
     const NOT_FOUND: ApiError = ApiError::NotFound(
         "there is no transaction with this id in this ledger; GET /api/v3/credits/transactions lists those of your key",
     );
+}
+
+impl PathId for CreditId {
+    const NOT_FOUND: ApiError =
+        ApiError::NotFound("there is no credit record with this id; GET /v2/credits lists those of your key");
 }
 
 impl PathId for HoldId {

@@ -19,6 +19,7 @@ mod reply;
 mod response;
 mod serve;
 pub mod timestamp;
+mod verifik;
 mod views;
 
 pub use app::{
@@ -35,8 +36,8 @@ pub use idempotent::{Idempotent, IdempotentOptional, MaybeIdempotent};
 pub use once::{NoFields, Once, OptionalBody, Unstarted};
 pub use openapi::describe;
 pub use page_limit::PageLimit;
-pub use query::{QueryParams, in_order};
-pub use reply::Reply;
+pub use query::{QueryParams, Repeated, in_order};
+pub use reply::{NumberedPage, Reply};
 pub use response::finish;
 pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
+use super::verifik;
 use domain::Scope;
 
 /// The OpenAPI document of `routes`: the functions' own descriptions, with the envelope, the scopes and the errors that
@@ -19,7 +20,7 @@ pub fn describe(routes: &OpenApi) -> Result<Value, serde_json::Error> {
         if let Some(components) = components.as_object_mut() {
             components.insert(
                 "securitySchemes".into(),
-                json!({ "apiKey": { "type": "http", "scheme": "bearer", "description": "sk_live_…, sk_test_… or ok_live_…" } }),
+                json!({ "apiKey": { "type": "http", "scheme": "bearer", "description": "sk_live_…, sk_test_… or ok_live_…; below /v2/ also `Authorization: jwt <key>`" } }),
             );
             let schemas = components.entry("schemas").or_insert_with(|| json!({}));
             if let Some(schemas) = schemas.as_object_mut() {
@@ -91,7 +92,8 @@ fn envelope_schemas() -> Map<String, Value> {
             }),
         ),
     ];
-    entries.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+    let verifik = verifik::schemas();
+    entries.into_iter().chain(verifik).map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
 /// Operations by POST that change nothing and take no `Idempotency-Key`.
@@ -151,23 +153,32 @@ fn add_scopes(method: &str, path: &str, operation: &mut Map<String, Value>) -> S
     )
 }
 
+/// The envelope around `data` of a successful response.
+fn envelope(path: &str, data: Value) -> Value {
+    let mut schema = json!({
+        "type": "object",
+        "required": ["success", "data"],
+        "properties": { "success": { "const": true }, "data": data },
+    });
+    if !verifik::is_below(path) {
+        schema["required"] = json!(["success", "data", "meta"]);
+        schema["properties"]["meta"] = json!({ "$ref": "#/components/schemas/Meta" });
+    } else if schema["properties"]["data"]["type"] == "array" {
+        schema["required"] = json!(["success", "data", "pagination"]);
+        schema["properties"]["pagination"] = json!({ "$ref": "#/components/schemas/PageNumbers" });
+    }
+    schema
+}
+
 /// Puts the envelope around the successful responses, and describes those that have no description.
-fn envelop(responses: &mut Map<String, Value>) {
+fn envelop(path: &str, responses: &mut Map<String, Value>) {
     for (status, response) in responses.iter_mut() {
         if let Some(response) = response.as_object_mut() {
             response.entry("description").or_insert_with(|| "Success".into());
         }
         let schema = response.pointer_mut("/content/application~1json/schema");
         if let Some(schema) = schema.filter(|_| status.starts_with('2')) {
-            *schema = json!({
-                "type": "object",
-                "required": ["success", "data", "meta"],
-                "properties": {
-                    "success": { "const": true },
-                    "data": schema.take(),
-                    "meta": { "$ref": "#/components/schemas/Meta" },
-                },
-            });
+            *schema = envelope(path, schema.take());
         }
     }
 }
@@ -181,13 +192,20 @@ fn around(method: &str, path: &str, operation: &mut Map<String, Value>) {
     }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else { return };
-    envelop(responses);
+    envelop(path, responses);
     if let Some(own) = responses.get_mut("403").and_then(|response| response.get_mut("description")) {
         *own = format!("{}; {forbidden}", own.as_str().unwrap_or_default()).into();
     }
+    let (invalid, unknown) = match verifik::is_below(path) {
+        true => ("INVALID_PARAMETERS: see `details.fields`", "UNAUTHORIZED"),
+        false => (
+            "VALIDATION_ERROR: see `details.fields`; or another code for an invalid request",
+            "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY",
+        ),
+    };
     let always = [
-        ("400", "VALIDATION_ERROR: see `details.fields`; or another code for an invalid request"),
-        ("401", "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY"),
+        ("400", invalid),
+        ("401", unknown),
         ("403", forbidden.as_str()),
         (
             "503",
@@ -216,11 +234,16 @@ fn around(method: &str, path: &str, operation: &mut Map<String, Value>) {
                 ("description".to_owned(), description),
                 (
                     "content".to_owned(),
-                    json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } }),
+                    json!({ "application/json": { "schema": { "$ref": error_schema(path) } } }),
                 ),
             ]);
         }
     }
+}
+
+/// The schema of an error of a path.
+fn error_schema(path: &str) -> &'static str {
+    if verifik::is_below(path) { "#/components/schemas/VerifikError" } else { "#/components/schemas/Error" }
 }
 
 /// Adds the `ETag` and the 304 of a public answer.

@@ -9,6 +9,20 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::ApiError;
 
+/// Which page of a list an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberedPage {
+    /// The page, from 1.
+    pub page: u64,
+    /// How many entries a page has.
+    pub per_page: u16,
+    /// How many entries the list has.
+    pub total: u64,
+    /// How many pages the list has.
+    pub pages: u64,
+}
+
 /// A handler's answer, without the envelope.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -18,6 +32,7 @@ pub struct Reply {
     again: Option<Box<RawValue>>,
     pub(super) replayed: bool,
     pub(super) next_cursor: Option<Option<String>>,
+    pub(super) numbered: Option<NumberedPage>,
     pub(super) public: bool,
     pub(super) edition: Option<u64>,
 }
@@ -55,6 +70,14 @@ impl Reply {
         Ok(Self { next_cursor: Some(next_cursor), ..Self::new(StatusCode::OK, data)? })
     }
 
+    /// 200 with a page of a list that has page numbers.
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn numbered_page(data: &impl Serialize, page: NumberedPage) -> Result<Self, ApiError> {
+        Ok(Self { numbered: Some(page), ..Self::new(StatusCode::OK, data)? })
+    }
+
     /// Marks the answer of an earlier attempt of the request.
     #[must_use]
     pub fn replayed(self, replayed: bool) -> Self {
@@ -84,7 +107,16 @@ impl Reply {
 
     /// The kept answer of an earlier attempt.
     pub(super) fn again(status: StatusCode, data: Box<RawValue>) -> Self {
-        Self { status, data, again: None, replayed: true, next_cursor: None, public: false, edition: None }
+        Self {
+            status,
+            data,
+            again: None,
+            replayed: true,
+            next_cursor: None,
+            numbered: None,
+            public: false,
+            edition: None,
+        }
     }
 
     /// Adds the edition of the settings as `ETag`, for `If-Match`.
@@ -101,6 +133,7 @@ impl Reply {
             again: None,
             replayed: false,
             next_cursor: None,
+            numbered: None,
             public: false,
             edition: None,
         })

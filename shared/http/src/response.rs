@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::error::ApiErrorBody;
 use super::etag::{IfNoneMatch, edition_tag, tag};
 use super::known_parameters::KnownParameters;
-use super::{ApiError, App, Reply, RequestContext, once, timestamp};
+use super::{ApiError, App, Reply, RequestContext, once, timestamp, verifik};
 
 /// How long a cache may keep a public answer: as long as a warm function keeps the catalogue.
 const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60");
@@ -50,6 +50,23 @@ struct Meta<'a> {
 struct Pagination {
     next_cursor: Option<String>,
     has_more: bool,
+}
+
+/// The shape of a request's answer.
+#[derive(Clone, Copy)]
+enum AnswerShape {
+    Scrip,
+    /// That of Verifik's own paths.
+    Verifik {
+        is_route: bool,
+    },
+}
+
+impl AnswerShape {
+    fn of(request: &Request) -> Self {
+        let is_route = request.extensions().get::<MatchedPath>().is_some();
+        if verifik::is_below(request.uri().path()) { Self::Verifik { is_route } } else { Self::Scrip }
+    }
 }
 
 /// Adds to a function's routes what every route has: the envelope, request ids, errors for unknown paths and methods,
@@ -91,11 +108,15 @@ async fn envelop(State(layer): State<Layer>, mut request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
     let known = IfNoneMatch::of(request.headers());
+    let shape = AnswerShape::of(&request);
     let response = match layer.parameters.check(&request) {
         Ok(()) => once::conclude(&layer.app, &call, next.run(request).await).await,
         Err(error) => error.into_response(),
     };
-    let response = write(&call, response, &known);
+    let response = match shape {
+        AnswerShape::Scrip => write(&call, response, &known),
+        AnswerShape::Verifik { is_route } => verifik::write(&call, response, is_route),
+    };
     let status = response.status();
     let account = call.account().map(|account| account.to_string());
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -129,12 +150,7 @@ fn write(call: &RequestContext, mut response: Response, known: &IfNoneMatch) -> 
         }
         return response;
     }
-    // The router itself refuses only a path that cannot be decoded.
-    let refused = response.extensions_mut().remove::<Arc<(ApiError, ApiErrorBody)>>().or_else(|| {
-        let error = ApiError::field("path", "is not valid UTF-8");
-        let body = error.body();
-        (response.status() == StatusCode::BAD_REQUEST).then(|| Arc::new((error, body)))
-    });
+    let refused = refusal(&mut response);
     if let Some((error, body)) = refused.as_deref() {
         if body.status.is_server_error() {
             tracing::error!(request = %call.id, code = body.code, error = error as &dyn Error, "call failed");
@@ -151,7 +167,17 @@ fn write(call: &RequestContext, mut response: Response, known: &IfNoneMatch) -> 
     response
 }
 
-fn set(response: &mut Response, call: &RequestContext, envelope: &ResponseEnvelope<'_>) {
+/// Why a request was refused; `None` for an answer that is no error.
+pub(super) fn refusal(response: &mut Response) -> Option<Arc<(ApiError, ApiErrorBody)>> {
+    // The router itself refuses only a path that cannot be decoded.
+    response.extensions_mut().remove::<Arc<(ApiError, ApiErrorBody)>>().or_else(|| {
+        let error = ApiError::field("path", "is not valid UTF-8");
+        let body = error.body();
+        (response.status() == StatusCode::BAD_REQUEST).then(|| Arc::new((error, body)))
+    })
+}
+
+pub(super) fn set(response: &mut Response, call: &RequestContext, envelope: &impl Serialize) {
     let json = serde_json::to_vec(envelope).unwrap_or_default();
     *response.body_mut() = Body::from(json);
     let headers = response.headers_mut();

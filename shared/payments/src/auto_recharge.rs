@@ -285,7 +285,7 @@ impl Checkout<'_> {
         let catalogue = self.settings.current_catalogue(moment.wall).await?;
         let sizes: Vec<_> = catalogue
             .packages
-            .on_sale_in(currency, moment.now)
+            .plain_on_sale_in(currency, moment.now)
             .iter()
             .map(|package| package.credits)
             .collect();

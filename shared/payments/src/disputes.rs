@@ -96,7 +96,7 @@ impl Checkout<'_> {
             Claim::new(&key, &asked, &details),
             moment,
             |account, attempt| match outcome {
-                DisputeOutcome::Won => dispute_won(account, &opened, attempt),
+                DisputeOutcome::Won => dispute_won(account, &bought, &opened, attempt),
                 DisputeOutcome::Lost => dispute_lost(account, &bought, &opened, attempt),
             },
         );

@@ -5,8 +5,8 @@
 //!
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
-//! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, balances of the
-//! past), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
+//! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, records, balances of
+//! the past), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
 //! `bulk`, with the feature of that name, makes the items of a whole history.
 
 mod activity;
@@ -43,10 +43,13 @@ pub use event::watch::Watch;
 pub use ports::{Moment, random, secret_bytes};
 pub use read::missed::{MissedEntries, SLICE_ROWS, Slice};
 pub use read::plan_history::PlanSwitch;
+pub use read::records::{FoundRecord, RecordPage, RecordsQuery};
 pub use read::statement::{StatementCursor, StatementPage, StatementPlace, StatementQuery};
 pub use record::monitors::{MONITORS_AT_ONCE, MonitorEvent, MonitorPage, SubjectHolder};
 pub use record::spending::ReversalPoll;
 pub use record::spending_today::SpendingToday;
+pub use record::unbooked::UNBOOKED_MAX;
+pub use repair::index_records::IndexedRecords;
 pub use repair::inspect::Inspected;
 pub use repair::rebuild::{Rebuild, Rebuilt, Repaired};
 pub use repair::rollup_report::{MonthRollupName, RollupDifference, RollupName, RollupProblem, RollupReport};

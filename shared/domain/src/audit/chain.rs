@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::{AccountId, EntryId};
+use crate::{AccountId, EntryId, RecordBlock, RecordKind};
 
 /// A hash in an account's chain: SHA-256, 32 bytes, written as 64 hexadecimal digits.
 ///
@@ -42,6 +42,18 @@ pub struct Tip {
     pub open: Span,
     /// The latest day (UTC) of any row so far, by the ids' time; `None` before the first row.
     pub day: Option<NaiveDate>,
+    /// What the last rows are as records: those of the block that is not full yet, or fewer where the earlier ones are
+    /// not known.
+    pub kinds: Vec<RecordKind>,
+}
+
+/// A block of records that became full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullBlock {
+    /// Its number.
+    pub number: u64,
+    /// What its last rows are: all of them, or fewer where the earlier ones are not known.
+    pub kinds: Vec<RecordKind>,
 }
 
 /// A checkpoint: the chain at the end of a day.
@@ -62,15 +74,19 @@ pub struct Growth {
     pub spans: Vec<Span>,
     /// Checkpoints of days that ended.
     pub checkpoints: Vec<Checkpoint>,
+    /// Blocks of records that became full.
+    pub blocks: Vec<FullBlock>,
 }
 
-/// The text of a row, which is hashed.
+/// A row for the chain: its text is hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowText {
     /// The row's id.
     pub id: EntryId,
     /// All its stored attributes, in canonical form.
     pub text: String,
+    /// What the row is as a record; it is not hashed.
+    pub kind: RecordKind,
 }
 
 impl Hash {
@@ -166,7 +182,11 @@ impl Tip {
     /// The tip of an account without rows.
     #[must_use]
     pub fn genesis(account: AccountId) -> Self {
-        Self { open: Span { first: 1, before: Hash::genesis(account), links: vec![] }, day: None }
+        Self {
+            open: Span { first: 1, before: Hash::genesis(account), links: vec![] },
+            day: None,
+            kinds: vec![],
+        }
     }
 
     /// The number of the last row; 0 before the first.
@@ -189,6 +209,11 @@ impl Tip {
         if self.open.links.len() >= Span::ROWS {
             let open = Span { first: self.open.next(), before: self.open.hash(), links: vec![] };
             growth.spans.push(std::mem::replace(&mut self.open, open));
+        }
+        self.kinds.push(row.kind);
+        let (rows, full) = (self.sequence(), RecordBlock::full(self.sequence()));
+        if let Some(number) = full.checked_sub(1).filter(|number| RecordBlock::last_of(*number) == rows) {
+            growth.blocks.push(FullBlock { number, kinds: std::mem::take(&mut self.kinds) });
         }
     }
 }
@@ -228,7 +253,11 @@ mod tests {
     }
 
     fn row(at: &str, number: u128) -> RowText {
-        RowText { id: EntryId::new(at.parse().unwrap(), number), text: format!(r#"{{"seq":{number}}}"#) }
+        RowText {
+            id: EntryId::new(at.parse().unwrap(), number),
+            text: format!(r#"{{"seq":{number}}}"#),
+            kind: RecordKind::Usage,
+        }
     }
 
     /// The expected values are those of `printf` and `sha256sum`, with which others can verify the chain.
@@ -279,6 +308,12 @@ mod tests {
         assert_eq!(growth.checkpoints[1].hash, growth.spans[1].link(30).unwrap().1.hash);
         assert_eq!(growth.spans[1].link(17).unwrap().0, growth.spans[0].hash());
         assert_eq!(growth.spans[1].link(33), None);
+        assert_eq!((tip.kinds.len(), &growth.blocks), (40, &vec![]));
+        for number in 41..=70_u64 {
+            tip.add(&row("2024-01-31T12:00:00Z", number.into()), &mut growth);
+        }
+        let full = FullBlock { number: 0, kinds: vec![RecordKind::Usage; RecordBlock::ROWS] };
+        assert_eq!((tip.kinds.len(), &growth.blocks), (6, &vec![full]));
         let part = growth.spans[1].within(20, 25).unwrap();
         assert_eq!(
             (part.first, part.next(), part.before),

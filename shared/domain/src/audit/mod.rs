@@ -5,7 +5,7 @@ mod finding;
 mod rebuild;
 mod sums;
 
-pub use chain::{Checkpoint, Growth, Hash, Link, RowText, Span, Tip};
+pub use chain::{Checkpoint, FullBlock, Growth, Hash, Link, RowText, Span, Tip};
 pub use finding::{ChainCheck, Finding, Problem};
 pub use rebuild::{RowFacts, Totals, repaired};
 pub use sums::Sums;

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::version::{Limit, Version, first_version, in_force, revise, room};
-use crate::{Amount, BadUpdate, Currency, EffectiveTime, Money, PackageId, Reference, Refusal};
+use crate::{Amount, BadUpdate, Currency, EffectiveTime, Money, PackageId, Reference, Refusal, Service};
 
 /// One version of a package of credits (seed: "Credit Packs").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Package {
     pub credits: Amount,
     /// The price of the whole package.
     pub price: Money,
+    /// The service that its credits are reserved for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// Whether it is no longer sold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
@@ -41,6 +44,8 @@ pub struct Offer {
     pub credits: Amount,
     /// The price.
     pub price: Money,
+    /// The service that the credits are reserved for: that of a package that is bought as a whole.
+    pub service: Option<Service>,
     /// The package, if one is bought as a whole.
     pub package: Option<PackageId>,
     /// The version of the package that set the price.
@@ -56,6 +61,8 @@ pub struct PackageUpdate {
     pub credits: Option<Amount>,
     /// The price of the whole package.
     pub price: Option<Money>,
+    /// The service that its credits are reserved for. A package that has one keeps one.
+    pub service: Option<Service>,
     /// Whether it is no longer sold.
     pub withdrawn: Option<bool>,
 }
@@ -125,6 +132,15 @@ impl PackageList {
         on_sale
     }
 
+    /// The packages of these that are reserved for no service. They set the price of any number of credits, and are what
+    /// auto-recharge and a quote or a forecast count on.
+    #[must_use]
+    pub fn plain_on_sale_in(&self, currency: Currency, at: DateTime<Utc>) -> Vec<&Package> {
+        let mut on_sale = self.on_sale_in(currency, at);
+        on_sale.retain(|package| package.service.is_none());
+        on_sale
+    }
+
     /// The offer for a whole package, for an organisation that pays in `currency`.
     ///
     /// # Errors
@@ -140,27 +156,27 @@ impl PackageList {
         Ok(package.offer())
     }
 
-    /// The cheapest package in `currency` with at least `credits` credits, if there is one.
+    /// The cheapest package without a service in `currency` with at least `credits` credits, if there is one.
     #[must_use]
     pub fn cheapest(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Option<Offer> {
-        let on_sale = self.on_sale_in(currency, at).into_iter();
+        let on_sale = self.plain_on_sale_in(currency, at).into_iter();
         let covers = on_sale.filter(|package| package.credits >= credits);
         covers.min_by_key(|package| package.price.amount()).map(Package::offer)
     }
 
     /// The offer for exactly `credits` credits, for an organisation that pays in `currency`: at the per-credit
     /// price of the largest package not above that size, or of the smallest package (contract, "Packages"). Of
-    /// several packages of that size, the cheapest sets the price.
+    /// several packages of that size, the cheapest sets the price. Packages with a service set no price.
     ///
     /// # Errors
     /// [`Refusal::NothingOnSale`]; [`Refusal::PriceLimit`] when the price exceeds the maximum of one payment.
     pub fn amount(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Result<Offer, Refusal> {
-        let on_sale = self.on_sale_in(currency, at);
+        let on_sale = self.plain_on_sale_in(currency, at);
         let largest = on_sale.iter().rfind(|package| package.credits <= credits).or(on_sale.first());
         let size = largest.ok_or(Refusal::NothingOnSale)?.credits;
         let package = on_sale.iter().find(|package| package.credits == size).ok_or(Refusal::NothingOnSale)?;
         let price = package.price.in_proportion(credits, package.credits).map_err(|_| Refusal::PriceLimit)?;
-        Ok(Offer { credits, price, package: None, version: package.version })
+        Ok(Offer { credits, price, service: None, package: None, version: package.version })
     }
 }
 
@@ -189,6 +205,7 @@ impl PackageUpdate {
             name,
             credits,
             price,
+            service: self.service.or(before.and_then(|before| before.service)),
             withdrawn: self.withdrawn.or(before.map(|before| before.withdrawn)).unwrap_or(false),
             effective_from: when.from(),
         })
@@ -203,6 +220,7 @@ impl Package {
         Offer {
             credits: self.credits,
             price: self.price,
+            service: self.service,
             package: Some(self.package.clone()),
             version: self.version,
         }

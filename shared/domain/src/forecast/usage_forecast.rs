@@ -22,7 +22,8 @@ pub struct ForecastRequest<'a> {
     pub today: i64,
     /// What the account can spend.
     pub funds: Funds,
-    /// The packages that the organisation can buy, as [`PackageList::on_sale_in`](crate::PackageList::on_sale_in) lists
+    /// The packages that the organisation can buy, as
+    /// [`PackageList::plain_on_sale_in`](crate::PackageList::plain_on_sale_in) lists
     /// them.
     pub packages: &'a [&'a Package],
 }

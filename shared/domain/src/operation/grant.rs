@@ -120,6 +120,14 @@ fn settles(request: &Grant) -> bool {
     request.source == Source::Purchased && request.service.is_none()
 }
 
+/// Checks that the account has a lot for a grant.
+///
+/// # Errors
+/// [`Refusal::TooManyLots`].
+pub(crate) fn has_lot(account: &Account, request: &Grant) -> Result<(), Refusal> {
+    place(account, request, account.floor().next()).map(|_| ())
+}
+
 /// The lot that receives the credits: a new one, or the youngest one with the same terms when there are enough.
 fn place(account: &Account, request: &Grant, id: EntryId) -> Result<EntryId, Refusal> {
     let wanted = lot_of(request);

@@ -191,7 +191,9 @@ impl Receipt {
         self.details.drawn.as_ref().map(|drawn| drawn.of)
     }
 
-    fn is_capture(&self) -> bool {
+    /// Whether it spends credits of a hold.
+    #[must_use]
+    pub fn is_capture(&self) -> bool {
         self.details.drawn.as_ref().is_some_and(|drawn| drawn.why == DrawdownReason::Capture)
     }
 

@@ -179,11 +179,14 @@ impl<'a> Back<'a> {
         if !lot.is_current(self.attempt.now) {
             return self.ended(share, terms.service);
         }
-        if !lot.is_plain_purchase() {
+        if lot.source != Source::Purchased {
             return self.arrivals.place(id, lot);
         }
         let rest = self.arrivals.disputed(id, share.amount);
-        self.arrivals.plain_purchase(id, rest)
+        if lot.is_plain_purchase() {
+            return self.arrivals.plain_purchase(id, rest);
+        }
+        self.arrivals.place(id, Lot { left: rest, ..lot })
     }
 
     /// Credits whose month or lot has expired.

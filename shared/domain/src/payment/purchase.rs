@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, NaiveDate, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::operation::consume::may_move;
-use crate::operation::grant::fits;
+use crate::operation::grant::{fits, has_lot};
 use crate::{
     Account, Credits, Decline, EntryId, Grant, GrantOrigin, KeyId, Offer, Payment, PaymentDetails, PaymentId,
     PaymentStatus, PurchaseId, Rate, Reference, Refunds, Refusal, Source,
@@ -276,13 +276,20 @@ impl Purchase {
         later(self.made_at, Duration::try_hours(hours)) <= now
     }
 
-    /// The grant of its credits once it is paid.
+    /// The grant of its credits once it is paid. They never expire.
     #[must_use]
     pub fn grant(&self) -> Grant {
+        self.offer.grant()
+    }
+}
+
+impl Offer {
+    /// The grant of its credits.
+    fn grant(&self) -> Grant {
         Grant {
             source: Source::Purchased,
-            amount: self.offer.credits,
-            service: None,
+            amount: self.credits,
+            service: self.service,
             expires_at: None,
             origin: GrantOrigin::Purchase,
         }
@@ -300,10 +307,14 @@ impl Decline {
 /// Checks that `account` can buy, and hold the bought credits.
 ///
 /// # Errors
-/// [`Refusal::Frozen`], [`Refusal::BalanceLimit`].
+/// [`Refusal::Frozen`], [`Refusal::BalanceLimit`]; [`Refusal::TooManyLots`] for credits of a service for which the account
+/// has no lot left.
 pub fn may_buy(account: &Account, offer: &Offer) -> Result<(), Refusal> {
     may_move(account)?;
-    if fits(account, offer.credits.into()) { Ok(()) } else { Err(Refusal::BalanceLimit) }
+    if !fits(account, offer.credits.into()) {
+        return Err(Refusal::BalanceLimit);
+    }
+    has_lot(account, &offer.grant())
 }
 
 fn later(at: DateTime<Utc>, by: Option<Duration>) -> DateTime<Utc> {

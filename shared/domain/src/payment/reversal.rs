@@ -211,9 +211,9 @@ impl Purchase {
     pub fn bought(&self, granted: &Entry, credits: Credits) -> PurchasedCredits {
         let others = self.refund_totals().credits.plus(self.disputed().credits).unwrap_or(Credits::MAX);
         let others = others.less(credits).unwrap_or_default();
-        let PurchasedCredits { lot, .. } = PurchasedCredits::by(granted);
+        let PurchasedCredits { lot, terms, .. } = PurchasedCredits::by(granted);
         let lot = lot.map(|(id, most)| (id, most.less(others).unwrap_or_default().min(credits)));
-        PurchasedCredits { credits, lot: lot.filter(|(_, most)| !most.is_zero()) }
+        PurchasedCredits { credits, lot: lot.filter(|(_, most)| !most.is_zero()), terms }
     }
 
     /// The totals of the refunds, including the open step.

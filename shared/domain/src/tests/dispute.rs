@@ -46,7 +46,7 @@ fn a_dispute_sets_credits_aside_and_takes_or_returns_them() {
         };
         let after = dispute_lost(&frozen, &bought, &opened.entry, &attempt(201, at(NOW))).unwrap();
         assert_eq!(summary(frozen.clone().apply(&after).unwrap()), lost, "{line}, {spent}");
-        let after = dispute_won(&frozen, &opened.entry, &attempt(201, at(NOW))).unwrap();
+        let after = dispute_won(&frozen, &bought, &opened.entry, &attempt(201, at(NOW))).unwrap();
         let thawed = frozen.apply(&after).unwrap();
         assert_eq!(summary(thawed.clone()), won, "{line}, {spent}");
         // A won dispute restores the same lot.
@@ -82,7 +82,8 @@ fn a_dispute_includes_the_pool_and_settled_credits() {
     let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };
     let mut before = account("sub 0, purchased 3");
     before.lots.insert(EntryId::FIRST, pool);
-    let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let bought =
+        PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))), terms: Terms::default() };
     let opened = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
     assert_eq!((opened.entry.amount, moves(&opened).as_str()), (credits(8), "lot2 3, pool 5, disputed 8"));
     // Of a purchase that settled outstanding credits, refunds of these are set aside, up to the purchase.
@@ -96,7 +97,7 @@ fn a_dispute_includes_the_pool_and_settled_credits() {
     ] {
         let mut before = account("sub 0");
         (before.used, before.held) = (credits(50), credits(50));
-        let bought = PurchasedCredits { credits: credits(9), lot };
+        let bought = PurchasedCredits { credits: credits(9), lot, terms: Terms::default() };
         let disputed = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
         let disputed = before.apply(&disputed).unwrap();
         let request = Restore {
@@ -142,13 +143,59 @@ fn a_refund_keeps_disputed_credits_set_aside() {
 #[test]
 fn a_refund_leaves_disputes_of_other_purchases_alone() {
     let before = account("sub 0, purchased 9");
-    let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let bought =
+        PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))), terms: Terms::default() };
     let opened = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
     let disputed = before.apply(&opened).unwrap();
-    let other = PurchasedCredits { credits: credits(4), lot: Some((id(50), credits(4))) };
+    let other =
+        PurchasedCredits { credits: credits(4), lot: Some((id(50), credits(4))), terms: Terms::default() };
     let refunded = payment_refunded(&disputed, &other, &attempt(201, at(NOW))).unwrap();
     assert_eq!(moves(&refunded), "owed 4");
     let own = PurchasedCredits { credits: credits(4), ..bought };
     let refunded = payment_refunded(&disputed, &own, &attempt(201, at(NOW))).unwrap();
     assert_eq!(moves(&refunded), "disputed 4");
+}
+
+/// Credits that were bought for a service are set aside and come back on their terms; those that are spent meanwhile are
+/// taken from plain ones.
+#[test]
+fn a_disputed_purchase_of_a_service_keeps_its_service() {
+    let terms = Terms { service: Some(Service::Api), expires_at: None };
+    let wanted = Grant {
+        source: Source::Purchased,
+        amount: Amount::try_from(9).unwrap(),
+        service: terms.service,
+        expires_at: None,
+        origin: GrantOrigin::Purchase,
+    };
+    let granted = grant(&account("purchased 5"), &wanted, &attempt(100, at(NOW))).unwrap();
+    let bought = PurchasedCredits::by(&granted.entry);
+    assert_eq!((bought.terms, bought.lot), (terms, Some((id(100), credits(9)))));
+    let before = account("purchased 5").apply(&granted).unwrap();
+    let debit = Consume {
+        operation: Operation::try_from("x".to_owned()).unwrap(),
+        amount: credits(2),
+        service: terms.service,
+    };
+    let spent = consume(&before, &debit, &attempt(101, at(NOW))).unwrap();
+    let after_debit = before.apply(&spent).unwrap();
+    let opened = dispute_opened(&after_debit, &bought, &attempt(102, at(NOW))).unwrap();
+    let frozen = after_debit.clone().apply(&opened).unwrap();
+    assert_eq!((frozen.spendable(terms.service, at(NOW)), frozen.disputes.len()), (credits(5), 1));
+    let share = Share { lot: LotId::Granted(id(100)), source: Source::Purchased, amount: credits(2), terms };
+    let why = DrawdownReason::Refund { reason: RefundReason::TechnicalFailure, note: None, twin: None };
+    let back = Restore { shares: vec![share], why, month: frozen.period };
+    let returned = frozen.clone().apply(&restore(&frozen, &back, &attempt(103, at(NOW))).unwrap()).unwrap();
+    assert_eq!(returned.disputes.values().map(|dispute| dispute.aside).collect::<Vec<_>>(), [credits(9)]);
+    let won = dispute_won(&returned, &bought, &opened.entry, &attempt(104, at(NOW))).unwrap();
+    let after = returned.clone().apply(&won).unwrap();
+    assert_eq!((after.lots[&id(100)].terms(), after.lots[&id(100)].left), (terms, credits(9)));
+    assert_eq!(after.spendable(None, at(NOW)), credits(5));
+    let lost = dispute_lost(&frozen, &bought, &opened.entry, &attempt(104, at(NOW))).unwrap();
+    let after = frozen.clone().apply(&lost).unwrap();
+    assert_eq!((after.spendable(terms.service, at(NOW)), after.disputes.len()), (credits(3), 0));
+    let refunded = payment_refunded(&after_debit, &bought, &attempt(105, at(NOW))).unwrap();
+    let after = after_debit.clone().apply(&refunded).unwrap();
+    assert_eq!(after.spendable(terms.service, at(NOW)), credits(3));
+    assert_eq!(after.post_paid.outstanding, credits(0));
 }

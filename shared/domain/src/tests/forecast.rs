@@ -232,6 +232,7 @@ fn package(name: &str, size: u64, pence: u64) -> Package {
         name: name.into(),
         credits: Amount::try_from(size).unwrap(),
         price: Money::new(pence, Currency::GBP).unwrap(),
+        service: None,
         withdrawn: false,
         effective_from: at("2024-01-01T00:00:00Z"),
     }

@@ -98,14 +98,14 @@ proptest! {
                 Step::Dispute { lost } => {
                     let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased && lot.service.is_none());
                     let lot = lot.map(|(id, lot)| (*id, lot.left));
-                    let bought = PurchasedCredits { credits: lot.map_or(credits(5), |(_, left)| left), lot };
+                    let bought = PurchasedCredits { credits: lot.map_or(credits(5), |(_, left)| left), lot, terms: Terms::default() };
                     let opened = dispute_opened(&account, &bought, &attempt).unwrap();
                     account = book(account, &opened)?;
                     let attempt = super::attempt(5000 + number, now);
                     let closed = if lost {
                         dispute_lost(&account, &bought, &opened.entry, &attempt)
                     } else {
-                        dispute_won(&account, &opened.entry, &attempt)
+                        dispute_won(&account, &bought, &opened.entry, &attempt)
                     };
                     account = book(account, &closed.unwrap())?;
                 }

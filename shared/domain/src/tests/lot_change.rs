@@ -77,7 +77,11 @@ fn a_refund_to_another_lot_moves_its_credits() {
     assert_eq!(moved, ["1 moved 3", "new from a lot 3"]);
     // A purchase that is disputed meanwhile: what comes back is set aside.
     let disputed = given_back("purchased 10", 4, refund(), "2024-01-15T11:00:00Z", |account| {
-        let bought = PurchasedCredits { credits: credits(10), lot: Some((id(1), credits(10))) };
+        let bought = PurchasedCredits {
+            credits: credits(10),
+            lot: Some((id(1), credits(10))),
+            terms: Terms::default(),
+        };
         let posting = dispute_opened(&account, &bought, &attempt(110, at(NOW))).unwrap();
         account.apply(&posting).unwrap()
     });
@@ -88,7 +92,8 @@ fn a_refund_to_another_lot_moves_its_credits() {
 fn grants_withdrawals_and_expiries_are_changes() {
     let before = account("sub 5, purchased 3, bonus 2 until 2024-01-20");
     let attempt = attempt(99, at(NOW));
-    let bought = PurchasedCredits { credits: credits(3), lot: Some((id(2), credits(3))) };
+    let bought =
+        PurchasedCredits { credits: credits(3), lot: Some((id(2), credits(3))), terms: Terms::default() };
     let opened = dispute_opened(&before, &bought, &attempt).unwrap();
     let take = Adjustment { direction: Direction::Debit, amount: Amount::try_from(6).unwrap(), source: None };
     let give = Grant {
@@ -108,7 +113,7 @@ fn grants_withdrawals_and_expiries_are_changes() {
         assert_eq!(changes(&receipt(&before, &posting, Details::default())), expected, "{posting:?}");
     }
     let after = before.clone().apply(&opened).unwrap();
-    let won = dispute_won(&after, &opened.entry, &super::attempt(100, at(NOW))).unwrap();
+    let won = dispute_won(&after, &bought, &opened.entry, &super::attempt(100, at(NOW))).unwrap();
     assert_eq!(changes(&receipt(&after, &won, Details::default())), ["2 returned 3"]);
     let renewed = due(&account("sub 5"), at("2024-02-01T00:00:00Z")).unwrap();
     let renewal = receipt(&account("sub 5"), &renewed, Details::default());

@@ -24,6 +24,7 @@ fn package(name: &str, count: u64, price: Money) -> Package {
         name: name.to_owned(),
         credits: amount(count),
         price,
+        service: None,
         withdrawn: false,
         effective_from: DateTime::UNIX_EPOCH,
     }
@@ -76,6 +77,7 @@ fn a_package_costs_its_price() {
     let expected = Offer {
         credits: amount(1_000),
         price: money(8_900, "GBP"),
+        service: None,
         package: Some(PackageId("growth".into())),
         version: 1,
     };

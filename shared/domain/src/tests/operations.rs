@@ -149,7 +149,11 @@ fn changing_terms() -> Vec<NamedOperation> {
 fn of_payments() -> Vec<NamedOperation> {
     let mut all = vec![];
     for part in [4, 9] {
-        let bought = PurchasedCredits { credits: credits(part), lot: Some((id(2), credits(9))) };
+        let bought = PurchasedCredits {
+            credits: credits(part),
+            lot: Some((id(2), credits(9))),
+            terms: Terms::default(),
+        };
         all.push(named(format!("dispute {part}"), move |account, attempt| {
             dispute_opened(account, &bought, attempt)
         }));
@@ -161,12 +165,15 @@ fn of_payments() -> Vec<NamedOperation> {
         }));
     }
     for lot in [Some((id(2), credits(9))), None] {
-        let bought = PurchasedCredits { credits: credits(4), lot };
+        let bought = PurchasedCredits { credits: credits(4), lot, terms: Terms::default() };
         all.push(named(format!("payment restored {lot:?}"), move |account, attempt| {
             payment_restored(account, &bought, attempt)
         }));
     }
-    all.push(named("dispute won", |account, attempt| dispute_won(account, &opened(account), attempt)));
+    let bought = PurchasedCredits { credits: credits(9), lot: None, terms: Terms::default() };
+    all.push(named("dispute won", move |account, attempt| {
+        dispute_won(account, &bought, &opened(account), attempt)
+    }));
     for now in ["2024-01-25T00:00:00Z", "2024-02-01T00:00:00Z"] {
         all.push(named(format!("due at {now}"), move |account, _| {
             due(account, at(now)).ok_or(Refusal::MonthOver)
@@ -224,7 +231,8 @@ fn with_disputes(plain: &Account) -> Vec<(String, Account)> {
         let mut account = plain.clone();
         account.lots = super::account(line).lots;
         account.post_paid = super::account(line).post_paid;
-        let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
+        let bought =
+            PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))), terms: Terms::default() };
         let opened = dispute_opened(&account, &bought, &attempt(80, at(NOW))).unwrap();
         account.apply(&opened).unwrap()
     };
@@ -320,7 +328,8 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let mut disputed = account("sub 5, purchased 9");
     disputed.subscription.granted = credits(13);
     brings_what_it_had(&mut disputed);
-    let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let bought =
+        PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))), terms: Terms::default() };
     let opened = dispute_opened(&disputed, &bought, &attempt(80, at(NOW))).unwrap();
     let mut disputed = disputed.apply(&opened).unwrap();
     let full = Lot { source: Source::Purchased, left: near(9 + 13 + 2), service: None, expires_at: None };

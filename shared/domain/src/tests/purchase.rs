@@ -10,7 +10,7 @@ fn purchase(status: PurchaseStatus, charges: u32) -> Purchase {
     let account = AccountId { org: OrgId::new(at(NOW), 1), mode: Mode::Live };
     let id = PurchaseId { account, transaction: id(7) };
     let amount = Amount::try_from(500).unwrap();
-    let offer = Offer { credits: amount, price: price(), package: None, version: 1 };
+    let offer = Offer { credits: amount, price: price(), service: None, package: None, version: 1 };
     let method = Reference::try_from("card_1".to_owned()).unwrap();
     Purchase { status, charges, ..Purchase::begun(id, offer, method, at(NOW)) }
 }

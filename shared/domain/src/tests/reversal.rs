@@ -8,7 +8,8 @@ use super::*;
 pub(super) fn purchase(refunded: u64) -> Purchase {
     let account = AccountId { org: OrgId::new(at(NOW), 1), mode: Mode::Live };
     let price = Money::new(4_900, Currency::GBP).unwrap();
-    let offer = Offer { credits: Amount::try_from(500).unwrap(), price, package: None, version: 1 };
+    let offer =
+        Offer { credits: Amount::try_from(500).unwrap(), price, service: None, package: None, version: 1 };
     let method = Reference::try_from("card_1".to_owned()).unwrap();
     let id = PurchaseId { account, transaction: id(7) };
     let mut purchase = Purchase {
@@ -223,7 +224,7 @@ fn credits_taken_by_other_reversals_do_not_count() {
         // A hundred went into the lot, the others settled outstanding credits.
         assert_eq!(
             purchase.bought(&granted, disputed),
-            PurchasedCredits { credits: disputed, lot: expected },
+            PurchasedCredits { credits: disputed, lot: expected, terms: Terms::default() },
             "{refunded}"
         );
     }
@@ -232,7 +233,8 @@ fn credits_taken_by_other_reversals_do_not_count() {
 /// A refund takes the credits of its own purchase before those of others.
 #[test]
 fn a_refund_takes_its_own_purchase_first() {
-    let bought = PurchasedCredits { credits: credits(5), lot: Some((id(2), credits(9))) };
+    let bought =
+        PurchasedCredits { credits: credits(5), lot: Some((id(2), credits(9))), terms: Terms::default() };
     for (line, expected) in
         [("purchased 3, purchased 9", "lot2 5"), ("purchased 3, purchased 4", "lot2 4, lot1 1")]
     {
@@ -245,7 +247,8 @@ fn a_refund_takes_its_own_purchase_first() {
 #[test]
 fn what_comes_back_during_a_dispute_is_set_aside() {
     let before = account("sub 0, purchased 9");
-    let whole = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let whole =
+        PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))), terms: Terms::default() };
     let part = PurchasedCredits { credits: credits(4), ..whole };
     let opened = dispute_opened(&before, &whole, &attempt(200, at(NOW))).unwrap();
     let disputed = before.apply(&opened).unwrap();

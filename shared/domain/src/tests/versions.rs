@@ -163,7 +163,12 @@ fn omitted_fields_of_a_package_keep_their_values() {
     let list = PackageList::default();
     let part = PackageUpdate { credits: Some(ten), ..PackageUpdate::default() };
     assert_eq!(list.change(&id, &part, when(None)), Err(BadUpdate::Incomplete(vec!["name", "price"])));
-    let whole = PackageUpdate { name: Some(name), credits: Some(ten), price: Some(price), withdrawn: None };
+    let whole = PackageUpdate {
+        name: Some(name),
+        credits: Some(ten),
+        price: Some(price),
+        ..PackageUpdate::default()
+    };
     let (list, first) = list.change(&id, &whole, when(Some("tue"))).unwrap();
     assert_eq!((first.version, first.withdrawn, first.effective_from), (1, false, day("tue")));
     // On Monday there is no item of that name whose fields could be kept.

@@ -124,6 +124,10 @@ ulid_id!(
 );
 
 ulid_id!(
+    /// The id of a credit record: that of its transaction, or of a purchase that is not in the ledger.
+    CreditId, "credit_"
+);
+ulid_id!(
     /// The id of a monitor. It contains the creation time.
     MonitorId, "mon_"
 );
@@ -161,6 +165,20 @@ impl From<EntryId> for WebhookId {
 impl From<EntryId> for HoldId {
     /// A hold has the id of the entry that set its credits aside.
     fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<EntryId> for CreditId {
+    /// A record has the id of its transaction; so has the lot that it grants.
+    fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<CreditId> for EntryId {
+    /// The transaction of a record.
+    fn from(id: CreditId) -> Self {
         Self(id.0)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::timestamp;
-use domain::{Allowance, ListedPrice, PackageId, PlanFee, PriceCategory, Rate};
+use domain::{Allowance, ListedPrice, PackageId, PlanFee, PriceCategory, Rate, Service};
 
 /// An amount of money.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -75,6 +75,9 @@ pub struct PackageView {
     pub credits: u64,
     /// The price of the whole package.
     pub price: MoneyView,
+    /// The service that its credits are reserved for; null for credits that pay for every service.
+    #[schema(value_type = Option<String>)]
+    pub service: Option<Service>,
     /// The version of the package.
     pub price_version: u32,
 }
@@ -84,7 +87,7 @@ pub struct PackageView {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "package": "growth", "name": "Growth Pack", "credits": 1000, "price": { "amount": 8900, "currency": "GBP" },
-    "perCredit": 0.089, "saving": 9.2, "priceVersion": 1
+    "service": null, "perCredit": 0.089, "saving": 9.2, "priceVersion": 1
 }))]
 pub struct PackageOnSale {
     #[serde(flatten)]
@@ -93,7 +96,7 @@ pub struct PackageOnSale {
     #[serde(serialize_with = "number")]
     #[schema(value_type = f64)]
     per_credit: Decimal,
-    /// The discount against the smallest package in the same currency, in per cent.
+    /// The discount against the smallest package in the same currency and for the same service, in per cent.
     #[serde(serialize_with = "number")]
     #[schema(value_type = f64)]
     saving: Decimal,
@@ -195,6 +198,7 @@ impl From<&domain::Package> for PackageView {
             name: package.name.clone(),
             credits: package.credits.into(),
             price: package.price.into(),
+            service: package.service,
             price_version: package.version,
         }
     }
@@ -205,7 +209,9 @@ impl PackageOnSale {
     #[must_use]
     pub fn all(on_sale: &[&domain::Package]) -> Vec<Self> {
         let one = |package: &&domain::Package| {
-            let alike = |other: &&&domain::Package| other.price.currency() == package.price.currency();
+            let alike = |other: &&&domain::Package| {
+                other.price.currency() == package.price.currency() && other.service == package.service
+            };
             let smallest = on_sale.iter().find(alike).unwrap_or(package);
             Self {
                 package: (*package).into(),

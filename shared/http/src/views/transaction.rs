@@ -280,6 +280,7 @@ impl TransactionView {
         };
         let details = Details {
             price_version: Some(purchase.offer.version),
+            service: purchase.offer.service,
             paid: Some(PaymentDetails::by(purchase)),
             ..Details::default()
         };

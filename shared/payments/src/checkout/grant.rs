@@ -27,6 +27,7 @@ impl Checkout<'_> {
         let Purchase { id, offer, .. } = purchase;
         let details = Details {
             price_version: Some(offer.version),
+            service: offer.service,
             paid: Some(PaymentDetails::by(purchase)),
             description: description(purchase),
             key_id: purchase.key_id,

@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use crate::activity::lots::CountedLot;
 use crate::activity::rollups::{Counted, MonthOf};
 use crate::chain::items::growth_items;
+use crate::chain::record_blocks::block_items;
 use crate::chain::watermark::{Notified, Watermark};
 use crate::table::canonical;
 use crate::table::error::Fault;
@@ -17,7 +18,7 @@ use crate::table::ledger::Ledger;
 use crate::write::expression::opened;
 use domain::{
     Account, AccountId, DayTotal, EntryId, Growth, LotChange, LotId, PendingRollup, Period, Receipt,
-    RollupRecord, RollupTally, RowText, Tip,
+    RecordKind, RollupRecord, RollupTally, RowText, Tip,
 };
 
 /// An item of a table.
@@ -63,7 +64,10 @@ impl BulkBooks {
         for receipt in receipts {
             let id = receipt.entry.id;
             let row = with_key(&Key::Row(self.account, id), &RowItem::from(receipt))?;
-            self.tip.add(&RowText { id, text: canonical::text(&row) }, &mut self.growth);
+            self.tip.add(
+                &RowText { id, text: canonical::text(&row), kind: RecordKind::of(receipt) },
+                &mut self.growth,
+            );
             rows.push(row);
         }
         let records: Vec<_> = receipts.iter().map(RollupRecord::of).collect();
@@ -98,7 +102,7 @@ impl BulkBooks {
         }
     }
 
-    /// The items besides the rows: those of the chain, the rollups, the records of lots, and the watermark. Events of all transactions must be
+    /// The items besides the rows: those of the chain, the index of records, the rollups, the records of lots, and the watermark. Events of all transactions must be
     /// emitted; `alerts` is the revision of the alert state after them.
     ///
     /// # Errors
@@ -109,6 +113,7 @@ impl BulkBooks {
         let notified = Notified { through, alerts, pending };
         let mut ledger = growth_items(account, &growth);
         ledger.push(Watermark::default().followed_by(through, notified, tip).item(account)?);
+        ledger.extend(block_items(account, &growth.blocks)?);
         let days = days.iter().map(|(day, counted)| counted.item(&Key::DayRollup(account, *day)));
         let months = months.iter().map(|(of, counted)| counted.item(&of.key(account)));
         let lots = lots.iter().map(|(lot, counted)| counted.item(&Key::Lot(account, *lot)));

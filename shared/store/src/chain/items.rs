@@ -110,10 +110,10 @@ impl Ledger {
     }
 
     /// Writes an item that never changes. An existing one stays, even if it differs.
-    async fn keep_one(&self, account: AccountId, item: StoredItem) -> Result<(), Fault> {
+    pub(crate) async fn keep_one(&self, account: AccountId, item: StoredItem) -> Result<(), Fault> {
         let known = self.table.put_new(item.clone(), "write an item of a chain").await?;
         if known.is_some_and(|known| known != item) {
-            tracing::error!(%account, place = ?item.get("sk"), "the chain has an item that differs; audit the account");
+            tracing::error!(%account, place = ?item.get("sk"), "an item of the chain or of the records' index differs; audit the account");
         }
         Ok(())
     }

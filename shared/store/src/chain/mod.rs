@@ -5,4 +5,5 @@ pub(crate) mod excerpt;
 pub(crate) mod items;
 pub(crate) mod project;
 pub(crate) mod raw_rows;
+pub(crate) mod record_blocks;
 pub(crate) mod watermark;

@@ -71,7 +71,7 @@ impl Ledger {
     }
 
     /// Extends the chain of an account by the rows that follow its end, through the number `through`, and writes the new
-    /// items. Rows that are not in `rows` are read: records of the stream were lost, or the table is older than
+    /// items, and the blocks of records that became full. Rows that are not in `rows` are read: records of the stream were lost, or the table is older than
     /// its chain.
     async fn extend_chain(
         &self,
@@ -94,6 +94,7 @@ impl Ledger {
             }
         }
         self.keep(account, &growth).await?;
+        self.keep_blocks(account, &growth.blocks).await?;
         Ok(tip)
     }
 }

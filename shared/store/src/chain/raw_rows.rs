@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::FutureExt;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::chain::items::full_span;
 use crate::table::attribute::{number_of, sort_key, text_of};
 use crate::table::canonical;
 use crate::table::error::Fault;
+use crate::table::item::receipt;
 use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::row_query::{AccountRows, RowPartition, RowQuery};
-use domain::{AccountId, EntryId, Period, RowShard, RowText, Span, Tip};
+use domain::{AccountId, EntryId, Period, Receipt, RecordKind, RowShard, RowText, Span, Tip};
 
 /// How many minutes before the last chained rows the search for the next row begins; the shorter time is tried first.
 /// Ids and numbers differ by concurrent requests and by hosts' clocks.
@@ -27,6 +30,9 @@ const AHEAD: usize = 256;
 
 /// How many extra rows one read requests: other rows may lie among the wanted ones.
 const SPARE: usize = 8;
+
+/// How many partitions, or rows that lie apart, are read at the same time.
+const READS_AT_ONCE: usize = 16;
 
 /// How many months without a row are read at once to find the first row after a time.
 const MONTHS_AT_ONCE: u32 = 12;
@@ -99,6 +105,21 @@ impl RawRow {
 
     pub(crate) fn text(&self) -> String {
         canonical::text(&self.item)
+    }
+
+    /// The transaction; `None` when it is unreadable.
+    pub(crate) fn receipt(&self) -> Option<Receipt> {
+        receipt(self.item.clone()).ok()
+    }
+
+    /// The row as it is chained under its id.
+    pub(crate) fn for_chain(&self, id: EntryId) -> RowText {
+        RowText { id, text: self.text(), kind: self.kind() }
+    }
+
+    /// What it is as a record; an unreadable row is none.
+    pub(crate) fn kind(&self) -> RecordKind {
+        self.receipt().as_ref().map_or(RecordKind::Nothing, RecordKind::of)
     }
 }
 
@@ -213,7 +234,7 @@ impl Ledger {
     }
 
     /// The rows of these ids, and other rows that lie among them. Rows of consecutive numbers lie close together, so one
-    /// read mostly finds all; the others are read one by one.
+    /// read mostly finds all; the others are read side by side.
     pub(crate) async fn rows_among(
         &self,
         account: AccountId,
@@ -223,22 +244,37 @@ impl Ledger {
         for id in ids {
             ranges.entry(RowPartition::of(*id)).or_default().push(*id);
         }
-        let mut found = BTreeMap::new();
-        for (RowPartition { month, shard }, ids) in ranges {
-            let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { continue };
-            let keys = SortKeys::Between(first.bare(), last.bare());
-            let limit = i32::try_from(ids.len().saturating_add(SPARE)).unwrap_or(i32::MAX);
-            let query = ItemQuery::new(row_partition(account, month, shard), keys).limit(limit);
-            let items = self.table.query(query, "read rows").await?.items.into_iter();
-            let rows = items.filter_map(|item| raw_row(account, month, item));
-            found.extend(rows.map(|row| (row.place.clone(), row)));
-        }
-        for id in ids.iter().filter(|id| !found.contains_key(&RowPlace::of(**id))).collect::<Vec<_>>() {
-            if let Some(item) = self.table.get(&Key::Row(account, *id), "look for a row").await? {
-                found.insert(RowPlace::of(*id), RawRow { place: RowPlace::of(*id), item });
-            }
-        }
+        let ranges: Vec<_> =
+            ranges.into_iter().map(|(of, ids)| self.rows_within(account, of, ids).boxed()).collect();
+        let rows: Vec<_> = stream::iter(ranges).buffer_unordered(READS_AT_ONCE).try_collect().await?;
+        let mut found: BTreeMap<_, _> =
+            rows.into_iter().flatten().map(|row| (row.place.clone(), row)).collect();
+        let others = ids.iter().filter(|id| !found.contains_key(&RowPlace::of(**id)));
+        let others: Vec<_> = others.map(|id| self.row_of(account, *id).boxed()).collect();
+        let others: Vec<_> = stream::iter(others).buffer_unordered(READS_AT_ONCE).try_collect().await?;
+        found.extend(others.into_iter().flatten().map(|row| (row.place.clone(), row)));
         Ok(found)
+    }
+
+    /// The first rows between ids of one partition: a few more than there are ids.
+    async fn rows_within(
+        &self,
+        account: AccountId,
+        of: RowPartition,
+        ids: Vec<EntryId>,
+    ) -> Result<Vec<RawRow>, Fault> {
+        let RowPartition { month, shard } = of;
+        let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(vec![]) };
+        let keys = SortKeys::Between(first.bare(), last.bare());
+        let limit = i32::try_from(ids.len().saturating_add(SPARE)).unwrap_or(i32::MAX);
+        let query = ItemQuery::new(row_partition(account, month, shard), keys).limit(limit);
+        let items = self.table.query(query, "read rows").await?.items.into_iter();
+        Ok(items.filter_map(|item| raw_row(account, month, item)).collect())
+    }
+
+    async fn row_of(&self, account: AccountId, id: EntryId) -> Result<Option<RawRow>, Fault> {
+        let item = self.table.get(&Key::Row(account, id), "look for a row").await?;
+        Ok(item.map(|item| RawRow { place: RowPlace::of(id), item }))
     }
 
     /// The rows that follow the end of a chain, if the one with its next number is among them. They are stored by id,
@@ -290,7 +326,7 @@ async fn next_rows(mut rows: RawRows<'_>, next: u64) -> Result<ChainRows, Fault>
         for row in page {
             let (Some(number), Some(id)) = (row.number(), row.id()) else { continue };
             if next <= number {
-                found.insert(number, RowText { id, text: row.text() });
+                found.insert(number, row.for_chain(id));
             }
         }
         if found.len() >= BACK_MAX || found.len() >= AHEAD && !found.contains_key(&next) {

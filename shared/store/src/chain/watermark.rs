@@ -4,6 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::chain::items::{date, read_span, write_span};
+use crate::chain::record_blocks::{open_rows, pack_kinds, unpack_kinds};
 use crate::table::attribute::{number, number_of};
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
@@ -32,6 +33,9 @@ const ALERTS: &str = "al";
 
 /// The attribute of the sums that no rollup has yet.
 const PENDING: &str = "use";
+
+/// The attribute of what the rows are that no block of records has yet.
+const KINDS: &str = "k";
 
 /// How far an account is projected. Rows, usage and chain are one item, so that a debit costs one background write.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +133,10 @@ impl Watermark {
             if let Some(day) = tip.day {
                 item.insert("day".to_owned(), AttributeValue::S(day.to_string()));
             }
+            // The kinds of a block that were not known from its first row on are read from its rows once it is full.
+            if !tip.kinds.is_empty() && tip.kinds.len() == open_rows(tip.sequence()) {
+                item.insert(KINDS.to_owned(), pack_kinds(&tip.kinds));
+            }
             write_span(&tip.open, &mut item);
         }
         Ok(item)
@@ -169,7 +177,9 @@ fn tip(account: AccountId, item: &StoredItem) -> Option<Tip> {
         None => None,
     };
     let begins_well = first > 1 || open.before == Hash::genesis(account);
-    let tip = Tip { open, day };
+    let kinds =
+        item.get(KINDS).and_then(|kinds| unpack_kinds(kinds, open_rows(sequence))).unwrap_or_default();
+    let tip = Tip { open, day, kinds };
     (tip.sequence() == sequence && tip.day.is_some() == (sequence > 0) && begins_well).then_some(tip)
 }
 

@@ -12,7 +12,7 @@ use crate::table::item::receipt;
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use crate::table::row_query::AccountRows;
-use domain::{AccountId, EntryId, Period, Receipt, RowText, Span};
+use domain::{AccountId, EntryId, Period, Receipt, Span};
 
 /// How many transactions one slice has at most: a megabyte or so, and more than a batch has.
 pub const SLICE_ROWS: usize = 1_000;
@@ -71,16 +71,46 @@ impl Ledger {
         watermark: &Watermark,
         now: DateTime<Utc>,
     ) -> Result<MissedEntries<'_>, Fault> {
-        let near = self.ids_near(account, watermark).await?;
+        let last = watermark.notified_through().min(watermark.chained());
+        let near = self.ids_near(account, watermark, last).await?;
+        self.entries_near(account, near, watermark.notified_through().saturating_add(1), now).await
+    }
+
+    /// The transactions from number `next` on, which is at most one above the last chained row of `watermark`.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub(crate) async fn entries_from(
+        &self,
+        account: AccountId,
+        watermark: &Watermark,
+        next: u64,
+        now: DateTime<Utc>,
+    ) -> Result<MissedEntries<'_>, Fault> {
+        let near = self.ids_near(account, watermark, next.saturating_sub(1)).await?;
+        self.entries_near(account, near, next, now).await
+    }
+
+    async fn entries_near(
+        &self,
+        account: AccountId,
+        near: VecDeque<EntryId>,
+        next: u64,
+        now: DateTime<Utc>,
+    ) -> Result<MissedEntries<'_>, Fault> {
         let of = self.rows_of_account(account).await?;
-        let (next, last) = (watermark.notified_through().saturating_add(1), Period::of(now));
+        let last = Period::of(now);
         let waiting = BTreeMap::new();
         Ok(MissedEntries { ledger: self, of, next, near, tried: 0, rows: None, waiting, last })
     }
 
-    /// The ids of the last rows that are chained and followed: those of their span, and of the span before it.
-    async fn ids_near(&self, account: AccountId, watermark: &Watermark) -> Result<VecDeque<EntryId>, Fault> {
-        let number = watermark.notified_through().min(watermark.chained());
+    /// The ids of the chained rows through `number`: those of its span, and of the span before it.
+    async fn ids_near(
+        &self,
+        account: AccountId,
+        watermark: &Watermark,
+        number: u64,
+    ) -> Result<VecDeque<EntryId>, Fault> {
         let mut near = VecDeque::new();
         let mut wanted = number;
         for _ in 0..2 {
@@ -189,10 +219,7 @@ impl MissedEntries<'_> {
         let ids = found.iter().filter_map(|(_, row)| row.id());
         self.near.extend(ids);
         self.near.drain(..self.near.len().saturating_sub(NEAR_ROWS));
-        let rows = found.into_iter().filter_map(|(number, row)| {
-            let text = RowText { id: row.id()?, text: row.text() };
-            Some((number, text))
-        });
+        let rows = found.into_iter().filter_map(|(number, row)| Some((number, row.for_chain(row.id()?))));
         Ok(Slice { rows: rows.collect(), receipts })
     }
 }

@@ -5,4 +5,6 @@ mod held_credits;
 pub(crate) mod missed;
 pub(crate) mod plan_history;
 pub(crate) mod projected_account;
+mod record_index;
+pub(crate) mod records;
 pub(crate) mod statement;

@@ -4,3 +4,4 @@ pub(crate) mod monitors;
 pub(crate) mod purchases;
 pub(crate) mod spending;
 pub(crate) mod spending_today;
+pub(crate) mod unbooked;

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::table::attribute::sort_key;
+use crate::record::unbooked::{beside, pending_item};
+use crate::table::attribute::{number_of, sort_key};
+use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem, purchase_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
+use crate::table::requests::Beside;
 use domain::{
     AccountId, Amount, AutoRecharge, Dispute, EntryId, KeyId, Money, Offer, PackageId, PaymentId, Purchase,
-    PurchaseCause, PurchaseId, PurchaseStatus, Rate, Reference, Refunds,
+    PurchaseCause, PurchaseId, PurchaseStatus, Rate, Reference, Refunds, Service,
 };
 
 /// The item of a purchase.
@@ -22,6 +25,8 @@ use domain::{
 struct PurchaseItem {
     credits: Amount,
     price: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<Service>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     package: Option<PackageId>,
     price_version: u32,
@@ -64,6 +69,7 @@ impl From<&Purchase> for PurchaseItem {
         Self {
             credits: offer.credits,
             price: offer.price,
+            service: offer.service,
             package: offer.package,
             price_version: offer.version,
             method,
@@ -99,6 +105,7 @@ impl PurchaseItem {
             offer: Offer {
                 credits: self.credits,
                 price: self.price,
+                service: self.service,
                 package: self.package,
                 version: self.price_version,
             },
@@ -156,16 +163,20 @@ impl Ledger {
         Ok((page.items.into_iter().map(read).collect::<Result<_, Fault>>()?, more))
     }
 
-    /// Saves a new purchase. If one with its id exists, that one stays and is returned.
+    /// Saves a new purchase, and that it is not in the ledger. If one with its id exists, that one stays and is returned.
     ///
     /// # Errors
     /// When the table does not answer.
     pub async fn begin_purchase(&self, purchase: &Purchase) -> Result<Option<Purchase>, Fault> {
         let item = with_key(&Key::Purchase(purchase.id), &PurchaseItem::from(purchase))?;
-        let Some(existing) = self.table.put_new(item, "begin a purchase").await? else { return Ok(None) };
-        let existing = decode::<PurchaseItem>("a purchase", existing)?.purchase(purchase.id);
+        let account = self.table.get(&Key::Account(purchase.id.account), "read an account").await?;
+        let after = account.as_ref().and_then(|account| number_of(account, "seq")).unwrap_or(0);
+        let beside = Beside::Put(pending_item(purchase.id, after));
+        if self.table.put_beside(item, Condition::absent(), beside, "begin a purchase").await? {
+            return Ok(None);
+        }
         // The SDK may have sent it twice: then the first call saved this purchase.
-        Ok(Some(existing).filter(|existing| existing != purchase))
+        Ok(self.purchase(purchase.id).await?.filter(|existing| existing != purchase))
     }
 
     /// Saves a purchase with its revision incremented and returns it; `None` when another process has saved it since it
@@ -177,7 +188,11 @@ impl Ledger {
         let mut next = purchase.clone();
         next.revision = purchase.revision.saturating_add(1);
         let item = with_key(&Key::Purchase(next.id), &PurchaseItem::from(&next))?;
-        let saved = self.table.replace(item, Some(purchase.revision), "save a purchase").await?;
+        let unchanged = Condition::at("revision", Some(purchase.revision));
+        let saved = match beside(next.id, &next.status) {
+            Some(beside) => self.table.put_beside(item, unchanged, beside, "save a purchase").await?,
+            None => self.table.put_if(item, unchanged, "save a purchase").await?,
+        };
         // The SDK may have sent it twice: then the first call saved it. An equal purchase of another process is as good.
         let saved = saved || self.purchase(next.id).await?.is_some_and(|known| known == next);
         Ok(saved.then_some(next))

@@ -1,5 +1,6 @@
 //! Accounts whose own item is unreadable: inspecting, freezing and rebuilding them. Rollups that are wrong: rebuilding them.
 
+pub(crate) mod index_records;
 pub(crate) mod inspect;
 pub(crate) mod rebuild;
 pub(crate) mod rebuilt_item;

@@ -13,7 +13,7 @@ use crate::table::error::Fault;
 use crate::table::item::{EntryItem, decode, receipt};
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
-use domain::{Account, AccountId, Entry, Growth, Period, Receipt, RowFacts, RowText, Tip};
+use domain::{Account, AccountId, Entry, Growth, Period, Receipt, RecordKind, RowFacts, RowText, Tip};
 
 /// How many rows one repair reads at most: as many as one call has time for.
 const ROWS_MAX: u64 = 200_000;
@@ -155,7 +155,8 @@ impl RepairRows {
                 self.waiting.clear();
                 return;
             };
-            tip.add(&RowText { id, text }, &mut Growth::default());
+            let kind = RecordKind::of(&receipt);
+            tip.add(&RowText { id, text, kind }, &mut Growth::default());
             if sequence == watermark.chained()
                 && watermark.tip.as_ref().is_some_and(|known| known.hash() != tip.hash())
             {

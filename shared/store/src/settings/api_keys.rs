@@ -44,13 +44,26 @@ impl Settings {
     /// When the table does not answer.
     pub async fn add_key(&self, secret: &ApiKeySecret, key: &ApiKey) -> Result<(), Fault> {
         let hash = secret.hash();
-        let Some(org) = key.org else {
-            return self.table.put_new(with_key(&Key::Secret(&hash), key)?, "write a key").await.map(|_| ());
+        let place = match key.org {
+            Some(org) => Key::Issued(org, key.key_id),
+            None => Key::IssuedOperator(key.key_id),
         };
-        let issued = with_key(&Key::Issued(org, key.key_id), &IssuedKeyItem { hash: hash.clone() })?;
+        let issued = with_key(&place, &IssuedKeyItem { hash: hash.clone() })?;
         let known = with_key(&Key::Secret(&hash), key)?;
         // Both or neither: a key that works and is not found by its id could not be revoked.
         self.table.put_all_new(vec![issued, known], "write a key").await
+    }
+
+    /// An operator's key by its id; `None` when there is none, or it was issued before keys could be found by their ids.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn operator_key(&self, key: KeyId) -> Result<Option<ApiKey>, Fault> {
+        let issued = self.table.get(&Key::IssuedOperator(key), "find an API key").await?;
+        let Some(issued) = issued else { return Ok(None) };
+        let IssuedKeyItem { hash } = decode("an issued key", issued)?;
+        let known = self.table.get(&Key::Secret(&hash), "read an API key").await?;
+        known.map(|known| decode("an API key", known)).transpose()
     }
 
     /// Issues a key of an organisation. If one with its id was issued before, returns that one; its secret is not

@@ -41,6 +41,10 @@ pub(crate) enum Key<'a> {
     Span(AccountId, u64),
     /// `CHECK#<org>#<mode>` / `<date>`: with which number and hash a day of the chain ended.
     Checkpoint(AccountId, NaiveDate),
+    /// `RECS#<org>#<mode>` / `<number>`: what sixty-four rows are as records, and the records before them.
+    RecordBlock(AccountId, u64),
+    /// `UNPAID#<org>#<mode>` / `<ulid>`: that a purchase is not in the ledger: it is pending or has failed.
+    Unbooked(PurchaseId),
     /// `PAY#<org>#<mode>` / `<ulid>`: one purchase.
     Purchase(PurchaseId),
     /// `SPEND#<org>#<mode>` / `<date>`: what the purchases of a day cost.
@@ -99,6 +103,8 @@ pub(crate) enum Key<'a> {
     Organisation(OrgId),
     /// `ORG#<org>` / `KEY#<key id>`: the hash of an API key, to revoke it by its id.
     Issued(OrgId, KeyId),
+    /// `OPERATORS` / `KEY#<key id>`: the hash of an operator's key.
+    IssuedOperator(KeyId),
     /// `APIKEY#<hash>` / `APIKEY`: one API key.
     Secret(&'a str),
     /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
@@ -123,6 +129,10 @@ impl Key<'_> {
             Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
             Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
             Key::Checkpoint(account, date) => (checkpoint_partition(*account), date.to_string()),
+            Key::RecordBlock(account, number) => (record_partition(*account), format!("{number:016}")),
+            Key::Unbooked(PurchaseId { account, transaction }) => {
+                (unbooked_partition(*account), transaction.bare())
+            }
             Key::Purchase(PurchaseId { account, transaction }) => {
                 (purchase_partition(*account), transaction.bare())
             }
@@ -159,6 +169,7 @@ impl Key<'_> {
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
             Key::Organisation(org) => (format!("ORG#{org}"), "ORG".to_owned()),
             Key::Issued(org, key) => (format!("ORG#{org}"), format!("KEY#{key}")),
+            Key::IssuedOperator(key) => ("OPERATORS".to_owned(), format!("KEY#{key}")),
             Key::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
             Key::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
         };
@@ -183,6 +194,16 @@ pub(crate) fn row_partition(account: AccountId, month: Period, shard: RowShard) 
     } else {
         format!("TXN#{account}#{month}#{shard}")
     }
+}
+
+/// The partition with the index of an account's records.
+pub(crate) fn record_partition(account: AccountId) -> String {
+    format!("RECS#{account}")
+}
+
+/// The partition that names the purchases of an account that are not in the ledger.
+pub(crate) fn unbooked_partition(account: AccountId) -> String {
+    format!("UNPAID#{account}")
 }
 
 /// The partition with the purchases of an account.

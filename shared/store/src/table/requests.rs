@@ -3,13 +3,14 @@
 //!
 //! The SDK's futures are boxed: they are deeply nested, and the compiler limits how deep a future may be.
 
-use aws_sdk_dynamodb::error::{BoxError, SdkError};
+use aws_sdk_dynamodb::error::{BoxError, BuildError, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    CancellationReason, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
 };
 use aws_sdk_dynamodb::{Client, Config};
 
@@ -258,7 +259,8 @@ impl Table {
     /// Writes all items, or none where one of their keys exists already.
     pub(crate) async fn put_all_new(&self, items: Vec<StoredItem>, doing: &'static str) -> Result<(), Fault> {
         let put = |item| self.conditional_put(item, Condition::absent(), doing);
-        let puts = items.into_iter().map(put).collect::<Result<_, _>>()?;
+        let puts = items.into_iter().map(put).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let puts = puts.map(|put| TransactWriteItem::builder().put(put).build()).collect();
         match self.transact(puts).await {
             Transacted::Written => Ok(()),
             Transacted::Cancelled(reasons, _) if reasons.iter().all(is_about_conditions) => Ok(()),
@@ -268,17 +270,82 @@ impl Table {
         }
     }
 
-    async fn transact(&self, puts: Vec<Put>) -> Transacted {
-        let mut together = self.client.transact_write_items();
-        for put in puts {
-            together = together.transact_items(TransactWriteItem::builder().put(put).build());
+    /// Writes an item if the condition holds for the item with its key, and makes another write with it: both or neither.
+    pub(crate) async fn put_beside(
+        &self,
+        item: StoredItem,
+        condition: Condition,
+        beside: Beside<'_>,
+        doing: &'static str,
+    ) -> Result<bool, Fault> {
+        let writes = vec![
+            TransactWriteItem::builder().put(self.conditional_put(item, condition, doing)?).build(),
+            self.write_beside(beside, doing)?,
+        ];
+        for attempt in 1..=CONFLICTS_MAX {
+            match self.transact(writes.clone()).await {
+                Transacted::Written => return Ok(true),
+                Transacted::Cancelled(reasons, error) => {
+                    let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+                    if is("ConditionalCheckFailed") {
+                        return Ok(false);
+                    }
+                    // Another process writes one of the items at the same moment.
+                    if !is("TransactionConflict") || CONFLICTS_MAX <= attempt {
+                        return Err(Fault::unavailable(doing, error));
+                    }
+                }
+                Transacted::Failed(error) => return Err(Fault::unavailable(doing, error)),
+            }
         }
+        Err(Fault::Busy)
+    }
+
+    fn write_beside(&self, beside: Beside<'_>, doing: &'static str) -> Result<TransactWriteItem, Fault> {
+        let write = TransactWriteItem::builder();
+        let unavailable = |error: BuildError| Fault::unavailable(doing, error);
+        Ok(match beside {
+            Beside::Put(item) => {
+                let put = Put::builder().table_name(&self.name).set_item(Some(item));
+                write.put(put.build().map_err(unavailable)?)
+            }
+            Beside::Update(key, UpdateExpression { expression, condition }) => {
+                let update = Update::builder().table_name(&self.name).set_key(Some(key.attributes()));
+                let update = update
+                    .update_expression(expression)
+                    .set_expression_attribute_names(condition.names())
+                    .set_expression_attribute_values(condition.values());
+                write.update(update.build().map_err(unavailable)?)
+            }
+            Beside::Delete(key) => {
+                let delete = Delete::builder().table_name(&self.name).set_key(Some(key.attributes()));
+                write.delete(delete.build().map_err(unavailable)?)
+            }
+        }
+        .build())
+    }
+
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Transacted {
+        let together = self.client.transact_write_items().set_transact_items(Some(writes));
         let Err(error) = Box::pin(together.send()).await else { return Transacted::Written };
         match reasons(&error) {
             Some(reasons) => Transacted::Cancelled(reasons, error.into()),
             None => Transacted::Failed(error.into()),
         }
     }
+}
+
+/// How often a transaction is sent while others write the same items.
+const CONFLICTS_MAX: u32 = 4;
+
+/// A write that is made together with a conditional one.
+pub(crate) enum Beside<'a> {
+    /// Writes an item, and replaces any item with its key.
+    Put(StoredItem),
+    /// Changes an item, or makes it.
+    Update(Key<'a>, UpdateExpression),
+    /// Deletes an item, if it exists.
+    Delete(Key<'a>),
 }
 
 /// How a transaction ended.

@@ -18,7 +18,7 @@ use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::row_query::RowPartition;
-use domain::{Account, AccountId, Entry, EntryId, Receipt, RowText};
+use domain::{Account, AccountId, Entry, EntryId, Receipt, RecordKind, RowText};
 
 /// Entries that the stream showed and whose rows are known to exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,10 +211,11 @@ fn completed(
 /// A row's text for the chain, and its transaction. A row that was damaged by hand stays in the chain, which proves the
 /// damage.
 fn row(id: EntryId, item: StoredItem) -> (RowText, Option<Receipt>) {
-    let text = RowText { id, text: canonical::text(&item) };
+    let text = canonical::text(&item);
     let receipt = receipt(item);
     if let Err(fault) = &receipt {
         tracing::error!(%id, fault = fault as &dyn Error, "a transaction is unreadable; no event is emitted for it");
     }
-    (text, receipt.ok())
+    let kind = receipt.as_ref().map_or(RecordKind::Nothing, RecordKind::of);
+    (RowText { id, text, kind }, receipt.ok())
 }

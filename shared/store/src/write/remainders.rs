@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::FutureExt;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::table::condition::Condition;
@@ -16,6 +18,12 @@ use domain::{AccountId, Credits, EntryId, Period, Receipt, Remainder};
 
 /// How many ended holds one read finds at most.
 const HOLDS_AT_ONCE: i32 = 100;
+
+/// How many other transactions may lie between some that are read together.
+const CLOSE_ROWS: usize = 64;
+
+/// How many remainders that lie apart are read at the same time.
+const READS_AT_ONCE: usize = 16;
 
 /// A hold that is not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +86,27 @@ impl Ledger {
             remainders.extend(found.into_iter().map(|remainder| (remainder.of, remainder)));
         }
         Ok(remainders)
+    }
+
+    /// The remainders of some transactions, by their numbers and ids: by one read for each month if they lie close together,
+    /// otherwise by one for each of them.
+    ///
+    /// # Errors
+    /// When the table does not answer; when a remainder is unreadable.
+    pub async fn remainders_of_rows(
+        &self,
+        account: AccountId,
+        rows: &[(u64, EntryId)],
+    ) -> Result<BTreeMap<EntryId, Remainder>, Fault> {
+        let numbers = || rows.iter().map(|(number, _)| *number);
+        let between = numbers().max().unwrap_or(0).saturating_sub(numbers().min().unwrap_or(0));
+        let ids: Vec<_> = rows.iter().map(|(_, id)| *id).collect();
+        if usize::try_from(between).unwrap_or(usize::MAX) <= rows.len().saturating_add(CLOSE_ROWS) {
+            return self.remainders(account, &ids).await;
+        }
+        let reads: Vec<_> = ids.iter().map(|id| self.remainders_between(account, *id, *id).boxed()).collect();
+        let found: Vec<_> = stream::iter(reads).buffer_unordered(READS_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().map(|remainder| (remainder.of, remainder)).collect())
     }
 
     /// The remainders of the transactions from `first` to `last`, both of one month.
