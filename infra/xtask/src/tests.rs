@@ -8,7 +8,7 @@ use crate::localstripe::Localstripe;
 use crate::ministack::Ministack;
 use crate::project::Project;
 use crate::steps::Steps;
-use crate::tools::{DATEUTIL, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node};
+use crate::tools::{DATEUTIL, DOCUMENT_READERS, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node};
 use crate::{lambda, lint, mutants, planted, process, snippet, template};
 
 /// Runs all checks, the quick ones first and `cargo test` last, so that a run ends with its result. Everything is built once:
@@ -31,7 +31,7 @@ pub(crate) fn build(project: &Project, steps: &mut Steps) -> Result<()> {
 }
 
 /// Runs all tests, including those that compare Scrip with other implementations: of DynamoDB, Secrets Manager, Stripe,
-/// webhook verification, and dates.
+/// webhook verification, dates, spreadsheets and PDF.
 fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     let mut counted = Counted::default();
     let outcome = steps.step("cargo test", || {
@@ -48,7 +48,8 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
             .env("SCRIP_WEBHOOK_VERIFIERS", WEBHOOK_VERIFIERS.install(project)?.join("python"))
             .env("SCRIP_NODE", node(project)?)
             .env("SCRIP_NODE_MODULES", WEBHOOK_VERIFIER.install(project)?)
-            .env("SCRIP_DATEUTIL", DATEUTIL.install(project)?.join("python"));
+            .env("SCRIP_DATEUTIL", DATEUTIL.install(project)?.join("python"))
+            .env("SCRIP_DOCUMENT_READERS", DOCUMENT_READERS.install(project)?.join("python"));
         process::each_line(tests, |line| {
             println!("{line}");
             counted.add(line);

@@ -1,6 +1,7 @@
 //! Tests of files: what is written is read back by other libraries.
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
+mod foreign;
 mod samples;
 
 use std::io::{self, Cursor, Write};
