@@ -10,7 +10,7 @@ use crate::document::{Document, Fact, Footer, Section, Table, TableCell, TableCo
 use crate::error::DocumentError;
 use crate::pdf::render_pdf;
 
-/// The most transactions that a PDF may have: several hundred pages.
+/// The most transactions that a PDF may have: about a thousand pages.
 pub const PDF_ROWS_MAX: usize = 20_000;
 
 /// A PDF to which rows are added. It keeps them, up to a limit.
