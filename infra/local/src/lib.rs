@@ -1,7 +1,7 @@
 //! The local machine: all functions behind one port, on an embedded DynamoDB. The routers, the store and the rules are
 //! those that Lambda runs; `emulation` replaces the AWS services around them.
 //!
-//! Dependencies point only downwards: machine -> routes -> state -> inbox, payments -> emulation -> folder -> engine.
+//! Dependencies point only downwards: machine -> routes -> state -> files, inbox, payments -> emulation -> folder -> engine.
 //! `ops`, the operator's commands, uses `emulation` and `engine`.
 
 mod capacity;
@@ -13,6 +13,7 @@ mod directory;
 mod emulation;
 pub mod engine;
 mod error;
+mod files;
 mod folder;
 mod inbox;
 mod machine;

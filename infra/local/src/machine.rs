@@ -11,8 +11,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
-use domain::AddressPolicy;
+use domain::{AddressPolicy, ExportKey};
 use jobs::RenewalTask;
+use ports::{FileStore, NoFiles};
 use scrip_http::{App, Clock, CursorKey, describe, finish, timestamp};
 use scrip_payments::RechargeRequest;
 use scrip_payments::simulated::SignedEvent;
@@ -32,9 +33,10 @@ use crate::demo::{DemoKeys, fill};
 use crate::emulation::{
     Background, Delay, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, QueueReceiver, Scheduler,
     StreamReader, ask_for_reversals, check_recharges, deliver_to_all, deliver_webhooks, in_process_queue,
-    release_leases, run_renewals, send_payment_events,
+    make_exports, release_leases, run_renewals, send_payment_events,
 };
 use crate::engine::Engine;
+use crate::files::LocalFiles;
 use crate::folder::{SavedState, StateFile, fresh_key, keep_private};
 use crate::inbox::Inbox;
 use crate::options::{DataLocation, Options, Seed};
@@ -60,6 +62,7 @@ pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
         ("catalogue", catalogue::routes()),
         ("clock", clock::routes()),
         ("consume", consume::routes()),
+        ("exports", exports::routes()),
         ("holds", holds::routes()),
         ("refund", refund::routes()),
         ("transactions", transactions::routes()),
@@ -104,7 +107,10 @@ impl LocalMachine {
         let payments_url = format!("http://{address}/_local/payments");
         let events = queues.payment_events.clone();
         let provider = crate::payments::open(options.folder().as_deref(), payments_url, events)?;
+        let secret = saved.file_key.get_or_insert_with(fresh_key);
+        let files = LocalFiles::open(options.folder().as_deref(), format!("http://{address}"), secret)?;
         let parts = AppParts::new(clock.clone(), provider.clone(), &mut saved, limits)?;
+        let parts = AppParts { files: Arc::new(files.clone()), ..parts };
         let app = app(&config, parts, &queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = load_seed(&app, &options, &mut saved, &file).await?;
@@ -122,7 +128,7 @@ impl LocalMachine {
         let functions = functions();
         let openapi = Arc::new(describe(functions.get_openapi())?);
         let (port, inbox) = (address.port(), Inbox::default());
-        let state = MachineState { port, scheduler, provider, inbox, meter: meter.clone(), openapi };
+        let state = MachineState { port, scheduler, provider, files, inbox, meter: meter.clone(), openapi };
         meter.reset();
         let router = finish(functions.merge(routes(state.clone()).into()), app.clone());
         let router = router.layer(from_fn_with_state(meter, measure));
@@ -181,6 +187,7 @@ struct MachineQueues {
     recharges: InProcessQueue<RechargeRequest>,
     renewals: InProcessQueue<RenewalTask>,
     deliveries: InProcessQueue<DeliveryRequest>,
+    exports: InProcessQueue<ExportKey>,
 }
 
 /// The ends of the same queues that messages are taken from.
@@ -189,6 +196,7 @@ struct MachineReceivers {
     recharges: QueueReceiver<RechargeRequest>,
     renewals: QueueReceiver<RenewalTask>,
     deliveries: QueueReceiver<DeliveryRequest>,
+    exports: QueueReceiver<ExportKey>,
 }
 
 impl MachineQueues {
@@ -197,19 +205,21 @@ impl MachineQueues {
         let (recharges, recharges_out) = in_process_queue();
         let (renewals, renewals_out) = in_process_queue();
         let (deliveries, deliveries_out) = in_process_queue();
+        let (exports, exports_out) = in_process_queue();
         let receivers = MachineReceivers {
             payment_events: payment_events_out,
             recharges: recharges_out,
             renewals: renewals_out,
             deliveries: deliveries_out,
+            exports: exports_out,
         };
-        (Self { payment_events, recharges, renewals, deliveries }, receivers)
+        (Self { payment_events, recharges, renewals, deliveries, exports }, receivers)
     }
 
     fn background(self, stream: StreamReader, meter: &Meter) -> Background {
-        let Self { payment_events, recharges, renewals, deliveries } = self;
+        let Self { payment_events, recharges, renewals, deliveries, exports } = self;
         let (stream, calls) = (Arc::new(Mutex::new(stream)), meter.calls());
-        Background { stream, payment_events, recharges, renewals, deliveries, calls }
+        Background { stream, payment_events, recharges, renewals, deliveries, exports, calls }
     }
 }
 
@@ -220,6 +230,7 @@ impl MachineReceivers {
         running.spawn(check_recharges(self.recharges, app.clone()));
         running.spawn(run_renewals(self.renewals, app.clone()));
         running.spawn(deliver_webhooks(self.deliveries, app.clone()));
+        running.spawn(make_exports(self.exports, app.clone()));
         running.spawn(send_payment_events(self.payment_events, router));
         running
     }
@@ -232,6 +243,7 @@ struct AppParts {
     seal: LocalKms,
     sender: WebhookClient,
     cursors: CursorKey,
+    files: Arc<dyn FileStore>,
 }
 
 impl AppParts {
@@ -244,7 +256,7 @@ impl AppParts {
         let seal = LocalKms::new(saved.webhook_key.get_or_insert_with(fresh_key))?;
         let cursors = CursorKey::new(saved.cursor_key.get_or_insert_with(fresh_key).clone())?;
         let sender = WebhookClient::new(AddressPolicy::AndLoopback).limited(limits);
-        Ok(Self { clock, provider, seal, sender, cursors })
+        Ok(Self { clock, provider, seal, sender, cursors, files: Arc::new(NoFiles) })
     }
 }
 
@@ -277,6 +289,8 @@ fn app(
         deliveries: Arc::new(QueuePort::new(queues.deliveries.clone(), Delay::LeftToItsJob)),
         seal: Arc::new(parts.seal),
         sender: Arc::new(parts.sender),
+        files: parts.files,
+        exports: Arc::new(QueuePort::new(queues.exports.clone(), Delay::Ignored)),
         cursors: parts.cursors,
     }))
 }

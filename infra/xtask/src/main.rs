@@ -75,7 +75,7 @@ enum XtaskCommand {
         files: Vec<String>,
     },
     /// Measure: `hot [SECONDS]`, how far the projector is behind hot accounts, under DynamoDB's limits in simulated time;
-    /// `recovery [ROWS…]`, what it costs to recover lost records of the stream.
+    /// `recovery [ROWS…]`, what it costs to recover lost records of the stream; `export [ROWS…]`, how long large exports take.
     Bench {
         /// The name of the measurement, and its numbers.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]

@@ -12,12 +12,14 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 28] = [
+const OURS: [&str; 32] = [
     "app",
     "aws",
     "domain",
     "jobs",
     "ports",
+    "scrip_documents",
+    "scrip_exports",
     "scrip_http",
     "scrip_payments",
     "scrip_webhooks",
@@ -28,6 +30,8 @@ const OURS: [&str; 28] = [
     "catalogue",
     "clock",
     "consume",
+    "export",
+    "exports",
     "holds",
     "payments",
     "projector",

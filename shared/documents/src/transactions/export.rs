@@ -1,4 +1,4 @@
-//! What a file of transactions says about itself, and its format.
+//! What a file of transactions says about itself.
 
 use chrono::{DateTime, Utc};
 
@@ -20,44 +20,4 @@ pub struct Export {
     /// Whether a CSV file begins with a byte order mark. Excel reads a CSV file without it in the character set of the
     /// reader's country; other programs may read the mark as a part of the first column's name.
     pub byte_order_mark: bool,
-}
-
-/// The format of a file of transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileFormat {
-    /// Comma-separated values, RFC 4180.
-    Csv,
-    /// JSON Lines.
-    JsonLines,
-    /// A spreadsheet of Excel 2007 and later.
-    Xlsx,
-    /// PDF, for people.
-    Pdf,
-}
-
-impl FileFormat {
-    /// Every format.
-    pub const ALL: [Self; 4] = [Self::Csv, Self::JsonLines, Self::Xlsx, Self::Pdf];
-
-    /// The end of its files' names, without the dot.
-    #[must_use]
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::JsonLines => "jsonl",
-            Self::Xlsx => "xlsx",
-            Self::Pdf => "pdf",
-        }
-    }
-
-    /// Its media type.
-    #[must_use]
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Csv => "text/csv; charset=utf-8; header=present",
-            Self::JsonLines => "application/jsonl",
-            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            Self::Pdf => "application/pdf",
-        }
-    }
 }

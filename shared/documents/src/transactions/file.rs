@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use domain::Receipt;
+use domain::{FileFormat, Receipt};
 
 use super::csv::CsvRows;
-use super::export::{Export, FileFormat};
+use super::export::Export;
 use super::json_lines::JsonLinesRows;
 use super::pdf::PdfRows;
 use super::totals::Totals;

@@ -17,7 +17,8 @@ mod totals;
 mod xlsx;
 
 pub use column::{COLUMNS, Column};
-pub use export::{Export, FileFormat};
+pub use domain::FileFormat;
+pub use export::Export;
 pub use file::{FinishedFile, TransactionFile};
 pub use guard::unguarded;
 pub use pdf::PDF_ROWS_MAX;

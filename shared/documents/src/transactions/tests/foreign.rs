@@ -9,8 +9,8 @@ use super::samples::receipts;
 use super::{ROWS, file, is_text, text};
 use crate::transactions::cell::Cell;
 use crate::transactions::column::{COLUMNS, Kind};
-use crate::transactions::export::FileFormat;
 use crate::transactions::guard::unguarded;
+use domain::FileFormat;
 
 /// What the other libraries read in a file of each format.
 fn read(python: &str) -> Value {

@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use super::cell::{Cell, compact_json, timestamp};
 use super::column::COLUMNS;
-use super::export::FileFormat;
 use super::file::TransactionFile;
 use super::guard::unguarded;
 use super::pdf::PDF_ROWS_MAX;
 use super::totals::Totals;
 use super::xlsx::{SheetLimits, XlsxRows};
 use crate::error::DocumentError;
+use domain::FileFormat;
 use samples::{TEXTS, at, export, receipt, receipts};
 
 /// Enough that every text stands in every column of text.
