@@ -22,6 +22,7 @@ use store::{Fault, Ledger};
 
 pub use make::{MadeFile, Making, MakingError, MakingLimits};
 pub use request::ExportAnswer;
+pub use worker::EXPORT_FAULT;
 
 /// Makes exports.
 pub struct Exporter<'a> {

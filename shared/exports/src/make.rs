@@ -138,6 +138,12 @@ impl Exporter<'_> {
             pages = pages.saturating_add(1);
             cursor = page.next;
         }
+        if limits.saves_progress && PAGES_BETWEEN_SAVES <= pages {
+            // The end of a large file and its upload take a while.
+            let saved = self.ledger.save_export(export.progressed(rows, self.clock.moment().wall)).await?;
+            let Some(saved) = saved else { return Ok(Making::Superseded) };
+            export = saved;
+        }
         match finish(draft).await? {
             Ok(made) => Ok(Making::Made(export, made)),
             Err(error) => unwritten(export, error),

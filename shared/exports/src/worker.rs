@@ -10,6 +10,9 @@ use crate::Exporter;
 use crate::charge::hold;
 use crate::make::{Making, MakingLimits};
 
+/// What is logged when an attempt has failed. `ExportFaults` in `functions/export/function.yaml` counts these lines.
+pub const EXPORT_FAULT: &str = "an attempt to make an export has failed";
+
 impl Exporter<'_> {
     /// Brings an export to its end, unless another process works on it. A message that comes twice, late or without need
     /// does no harm.
@@ -76,7 +79,7 @@ impl Exporter<'_> {
     async fn interrupted(&self, export: Export, unsettled: Unsettled) -> Result<(), Unsettled> {
         tracing::warn!(
             account = %export.key.account, export = %export.key.export, attempt = export.attempts,
-            cause = &unsettled as &dyn Error, "an attempt to make an export has failed"
+            cause = &unsettled as &dyn Error, "{EXPORT_FAULT}"
         );
         self.ledger.save_export(export.released()).await?;
         Err(unsettled)
