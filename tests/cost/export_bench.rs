@@ -2,7 +2,7 @@
 //! JSON Lines and a spreadsheet; up to 20,000 rows also as PDF. Memory is the peak of the process (VmHWM) above what it had
 //! before, because the database is in the same process.
 #![expect(
-    clippy::float_arithmetic,
+    clippy::arithmetic_side_effects,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a benchmark prints figures"

@@ -144,7 +144,7 @@ impl Exporter<'_> {
             let Some(saved) = saved else { return Ok(Making::Superseded) };
             export = saved;
         }
-        match finish(draft).await? {
+        match finish(draft).await {
             Ok(made) => Ok(Making::Made(export, made)),
             Err(error) => unwritten(export, error),
         }
@@ -169,7 +169,7 @@ fn unwritten(export: Export, error: DocumentError) -> Result<Making, MakingError
 }
 
 /// Writes the rest of the file, on a thread of its own: compressing a spreadsheet or setting a PDF takes seconds.
-async fn finish(draft: Draft) -> Result<Result<MadeFile, DocumentError>, MakingError> {
+async fn finish(draft: Draft) -> Result<MadeFile, DocumentError> {
     let finish = move || {
         let FinishedFile { out, totals } = draft.finish()?;
         let mut content = out.into_inner().map_err(IntoInnerError::into_error)?;
@@ -178,5 +178,5 @@ async fn finish(draft: Draft) -> Result<Result<MadeFile, DocumentError>, MakingE
         Ok(MadeFile { content, bytes, rows: totals.transactions })
     };
     let finished = tokio::task::spawn_blocking(finish).await;
-    finished.map_err(|lost| MakingError::from(Error::other(lost)))
+    finished.map_err(Error::other)?
 }

@@ -15,7 +15,7 @@ pub trait FileStore: Send + Sync {
     /// [`FileError`] when it is not stored. A file of the same key is then unchanged.
     async fn put(&self, file: &StoredFile, content: File) -> Result<(), FileError>;
 
-    /// A link that downloads a file under its name until the end of the terms. Whoever has it can use it.
+    /// A link that downloads a file under its name until the end of the terms. It needs no API key.
     ///
     /// # Errors
     /// [`FileError`] when no link can be made.

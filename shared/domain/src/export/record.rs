@@ -224,7 +224,7 @@ impl Export {
         Self { rows, leased_until: later(wall, TimeDelta::try_seconds(Self::WORKER_SECONDS)), ..self }
     }
 
-    /// The export with nobody at work on it.
+    /// The export without a lease: the next process may work on it.
     #[must_use]
     pub fn released(self) -> Self {
         Self { leased_until: DateTime::UNIX_EPOCH, ..self }

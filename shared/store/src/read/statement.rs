@@ -68,8 +68,8 @@ pub struct StatementCursor {
 }
 
 impl StatementCursor {
-    /// Where the statement of an account begins as it is now: transactions that are made later are not in it, so that
-    /// whoever reads from here again reads the same.
+    /// Where the statement of an account begins as it is now: transactions that are made later are not in it, so every
+    /// statement that begins here is the same.
     #[must_use]
     pub fn beginning(account: &Account, query: &StatementQuery, now: DateTime<Utc>) -> Self {
         let skew = Duration::try_minutes(SKEW_MINUTES).unwrap_or_default();
