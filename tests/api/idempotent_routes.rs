@@ -100,6 +100,9 @@ impl Scene {
                 let other = format!("/api/v3/credits/holds/{}/release", self.hold().await);
                 return Some(Example::by_path(method, path, &other));
             }
+            "POST /api/v3/credits/transactions/export" => {
+                (same, json!({ "format": "xlsx" }), json!({ "format": "pdf" }))
+            }
             "POST /api/v3/credits/purchase" => (
                 same,
                 json!({ "package": "starter", "paymentMethod": "card_1" }),

@@ -13,6 +13,7 @@ mod closed_loopholes;
 mod credit_terms;
 mod cursors;
 mod delivery;
+mod exports;
 mod field_errors;
 mod first_steps;
 mod holds;

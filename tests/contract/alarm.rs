@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use jobs::projection::{LEFT_TO_JOB, SKIPPED};
+use scrip_exports::EXPORT_FAULT;
 use scrip_webhooks::{DELIVERY_FAULT, SECRET_UNREADABLE};
 
 /// Each alarm of the stack counts the text that is logged, in the log group of each function that logs it.
@@ -14,6 +15,7 @@ fn the_stack_has_an_alarm_for_each_log_line() {
         ("UnreadableItemsOfJobs", "ReconcileLog", SKIPPED, "UnreadableItems", 1),
         ("AccountsBehind", "ProjectorLog", LEFT_TO_JOB, "AccountsBehind", 1),
         ("JobsLate", "ReconcileLog", jobs::LATE_JOBS, "JobsLate", 1),
+        ("ExportFaults", "ExportLog", EXPORT_FAULT, "ExportFaults", 3),
         ("DeliveryFaults", "WebhookDeliveryLog", DELIVERY_FAULT, "DeliveryFaults", 5),
         ("UnreadableSecrets", "WebhookDeliveryLog", SECRET_UNREADABLE, "UnreadableSecrets", 1),
     ] {

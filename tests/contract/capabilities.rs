@@ -19,7 +19,7 @@ struct Capability {
     functions: &'static [&'static str],
 }
 
-const CAPABILITIES: [Capability; 8] = [
+const CAPABILITIES: [Capability; 10] = [
     Capability {
         call: ".with_payments()",
         variable: Some("STRIPE_SECRET_ARN:"),
@@ -57,6 +57,20 @@ const CAPABILITIES: [Capability; 8] = [
         functions: &["reconcile", "webhook-delivery", "webhooks"],
     },
     Capability {
+        call: ".with_export_queue()",
+        variable: Some("EXPORT_QUEUE_URL:"),
+        policy: &["sqs:SendMessage", "ExportQueue.Arn"],
+        features: &["queues"],
+        functions: &["exports", "reconcile"],
+    },
+    Capability {
+        call: ".with_files()",
+        variable: Some("EXPORT_BUCKET:"),
+        policy: &["s3:PutObject", "ExportBucket.Arn"],
+        features: &["files"],
+        functions: &["export", "exports"],
+    },
+    Capability {
         call: ".with_event_bus()",
         variable: Some("EVENT_BUS:"),
         policy: &["events:PutEvents", "EventBus.Arn"],
@@ -75,18 +89,22 @@ const CAPABILITIES: [Capability; 8] = [
         variable: Some("CURSOR_KEY:"),
         policy: &[],
         features: &[],
-        functions: &["subscription", "transactions", "webhooks"],
+        functions: &["exports", "subscription", "transactions", "webhooks"],
     },
 ];
 
 /// Crates that are in a function's dependency tree only with one of these features of `app`. Jobs may depend on the rooms
 /// below them.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("aws-sdk-eventbridge", &["event-bus"]),
     ("aws-sdk-kms", &["kms"]),
+    ("aws-sdk-s3", &["files"]),
     ("aws-sdk-secretsmanager", &["jobs", "payments"]),
     ("aws-sdk-sqs", &["queues"]),
+    ("krilla", &["exports"]),
     ("reqwest", &["jobs", "payments"]),
+    ("scrip-documents", &["exports"]),
+    ("scrip-exports", &["exports"]),
     ("scrip-payments", &["jobs", "payments"]),
     ("scrip-webhooks", &["jobs", "webhooks"]),
 ];

@@ -85,9 +85,12 @@ async fn accounts_and_events_reach_the_projector() {
 /// failures are kept for longer than the messages. Tests of queues use the same numbers.
 #[test]
 fn a_message_is_delivered_again_after_its_function_has_ended() {
-    for (queue, function) in
-        [("Recharge", "recharge"), ("Renewal", "renewal"), ("Webhook", "webhook-delivery")]
-    {
+    for (queue, function) in [
+        ("Export", "export"),
+        ("Recharge", "recharge"),
+        ("Renewal", "renewal"),
+        ("Webhook", "webhook-delivery"),
+    ] {
         let of = |queue: String, property: &str| format!("Resources.{queue}.Properties.{property}");
         let own = |property: &str| of(format!("{queue}Queue"), property);
         let hidden = number(QUEUES, &own("VisibilityTimeout")).unwrap();
@@ -118,6 +121,7 @@ fn work_ends_before_its_function() {
     }
     // An attempt takes ten seconds at most (PostTimeouts), and saves its result.
     assert!(constant(WORKER, "WORK_SECONDS") + 10 < timeout("webhook-delivery"));
+    assert!(constant("shared/exports/src/make.rs", "ATTEMPT_SECONDS") + 60 <= timeout("export"));
     // The gateway answers its callers after 30 seconds.
     assert!(timeout("consume") < 30);
 }

@@ -96,6 +96,11 @@ async fn every_answer_is_described_in_its_envelope() {
             assert_eq!(responses.contains_key("304"), may_be_kept, "{method} {path}");
             for (status, response) in responses {
                 assert!(response["description"].is_string(), "{method} {path} {status}");
+                if response["content"]["text/csv"].is_object() {
+                    // A file has no envelope.
+                    assert_eq!(path, "/api/v3/credits/transactions/export");
+                    continue;
+                }
                 let schema = &response["content"]["application/json"]["schema"];
                 if status.starts_with('2') {
                     let required: Vec<_> = schema["required"]

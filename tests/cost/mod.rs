@@ -2,6 +2,7 @@
 
 mod backlog;
 mod ended_holds;
+mod exports;
 mod hot;
 mod jobs;
 mod records;

@@ -10,6 +10,7 @@ mod debit;
 mod disputes;
 mod drawdown_result;
 mod drawdowns;
+mod exports;
 mod jobs;
 mod late_writes;
 mod lost_records;

@@ -24,6 +24,7 @@ use store::{Activity, DirectoryEntry, Ledger, Moment, Organisation, Settings, ra
 use tokio::sync::Barrier;
 use tower::ServiceExt;
 
+use crate::files::{ExportRequests, StoredFiles};
 use crate::provider::{CallScript, CallTimes, FlakyProvider, Meeting};
 use crate::queues::{Listeners, PublishedEvents, RechargeRequests, RenewalTasks};
 use crate::{ApiRequest, FaultAt, Faults, ManualClock, PlainSeal, TestLedger, WriteFault};
@@ -45,6 +46,9 @@ pub struct TestProcess {
     /// The events that the projector has published.
     pub published: PublishedEvents,
     renewals: RenewalTasks,
+    /// The files of exports.
+    pub files: StoredFiles,
+    pub(crate) exports: ExportRequests,
     notices: Arc<Mutex<Vec<SignedEvent>>>,
     calls: Arc<Mutex<CallScript>>,
     meeting: Arc<Mutex<Option<Meeting>>>,
@@ -69,6 +73,7 @@ impl TestProcess {
         let provider = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
         let recharges = RechargeRequests::default();
         let renewals = RenewalTasks::default();
+        let files = StoredFiles::new(faults.clone());
         Self {
             fixture,
             provider,
@@ -76,6 +81,8 @@ impl TestProcess {
             clock,
             recharges,
             published: PublishedEvents::default(),
+            files,
+            exports: ExportRequests::default(),
             renewals,
             notices,
             calls: Arc::default(),
@@ -167,6 +174,8 @@ impl TestProcess {
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
             seal: Arc::new(PlainSeal),
+            files: Arc::new(self.files.clone()),
+            exports: Arc::new(self.exports.clone()),
             sender: Arc::new(WebhookClient::new(AddressPolicy::Public)),
         })
     }
@@ -343,6 +352,7 @@ impl TestProcess {
             self.project().await;
             self.run_recharge_queue().await;
             self.run_renewal_queue().await;
+            self.run_export_queue().await;
             let job = self.fixture.ledger.next_job_due().await.unwrap();
             let Some(due) = job.into_iter().chain(self.renewals.next()).min() else { return };
             let now = self.now();

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{Account, AccountId, EntryId, LotChange, LotState, LotStatus, Service, Source};
+use domain::{Account, AccountId, EntryId, LotChange, LotState, LotStatus, Service, Source, StatementQuery};
 use scrip_http::{ApiError, App, Caller, Listing, PageLimit, QueryParams, Reply, may};
 use serde::{Deserialize, Serialize};
-use store::{CountedLot, StatementPlace, StatementQuery, Unsettled};
+use store::{CountedLot, StatementPlace, Unsettled};
 use utoipa::IntoParams;
 
 use super::list_price::PlanPrices;

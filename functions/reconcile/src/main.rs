@@ -13,7 +13,7 @@ type Handled<'a> = Pin<Box<dyn Future<Output = Result<(), Fatal>> + Send + 'a>>;
 async fn main() -> Result<(), Fatal> {
     app::start_log();
     let app = App::from_env()?.with_payments()?.with_recharge_queue()?;
-    let app = &app.with_renewal_queue()?.with_webhook_queue()?;
+    let app = &app.with_renewal_queue()?.with_webhook_queue()?.with_export_queue()?;
     run(service_fn(|event: LambdaEvent<Call>| -> Handled<'_> {
         Box::pin(reconcile::handle(app, event.payload))
     }))

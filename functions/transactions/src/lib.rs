@@ -9,8 +9,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use domain::{Direction, EntryId, KeyId, Operation, PurchaseId, PurchaseStatus, Reference, Service};
 use scrip_http::{
-    ApiError, App, Caller, Id, Instant, Listing, PageLimit, PathId, ProofView, QueryParams, Reply,
-    TransactionView, in_order, may,
+    ApiError, App, Caller, CategoryFilter, Id, Instant, Listing, PageLimit, PathId, ProofView, QueryParams,
+    Reply, StatusFilter, TransactionView, in_order, may, of_kind,
 };
 use serde::Deserialize;
 use store::{StatementCursor, StatementPlace, StatementQuery};
@@ -27,20 +27,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(one))
         .routes(routes!(audit::audit))
         .routes(routes!(purchases::list_purchases))
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum CategoryFilter {
-    Purchase,
-    Usage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum StatusFilter {
-    Approved,
-    PostPaid,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -108,15 +94,8 @@ async fn list(
     if let (Some(from), Some(to)) = (filter.from, filter.to) {
         in_order(from, to)?;
     }
-    let category = filter.category.map(|category| match category {
-        CategoryFilter::Usage => Direction::Debit,
-        CategoryFilter::Purchase => Direction::Credit,
-    });
-    if filter.direction.is_some() && category.is_some() && filter.direction != category {
-        return Reply::page(&Vec::<TransactionView>::new(), None);
-    }
     let query = StatementQuery {
-        direction: filter.direction.or(category),
+        direction: None,
         operation: filter.operation,
         customer: filter.customer_id,
         member: filter.member_id,
@@ -126,6 +105,9 @@ async fn list(
         on_account: filter.status.map(|status| status == StatusFilter::PostPaid),
         from: filter.from.map(|Instant(at)| at),
         to: filter.to.map(|Instant(at)| at),
+    };
+    let Some(query) = of_kind(query, filter.direction, filter.category) else {
+        return Reply::page(&Vec::<TransactionView>::new(), None);
     };
     let listing = Listing { list: "transactions", account: caller.account, question: &query };
     let read = |text: String| {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use app::stripe;
 use axum::Router;
-use domain::AddressPolicy;
+use domain::{AddressPolicy, ExportKey};
 use jobs::RenewalTask;
+use ports::{FileStore, NoFiles};
 use scrip_http::{App, CursorKey};
 use scrip_payments::simulated::SignedEvent;
 use scrip_payments::{Providers, RechargeRequest, Simulated};
@@ -19,7 +20,7 @@ use crate::capacity::Meter;
 use crate::clock::LocalClock;
 use crate::emulation::{
     Background, Delay, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, QueueReceiver, StreamReader,
-    check_recharges, deliver_webhooks, in_process_queue, run_renewals, send_payment_events,
+    check_recharges, deliver_webhooks, in_process_queue, make_exports, run_renewals, send_payment_events,
 };
 use crate::folder::{SavedState, fresh_key};
 use crate::tables::Tables;
@@ -33,6 +34,7 @@ pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
         ("clock", clock::routes()),
         ("consume", consume::routes()),
         ("credits", credits::routes()),
+        ("exports", exports::routes()),
         ("holds", holds::routes()),
         ("refund", refund::routes()),
         ("transactions", transactions::routes()),
@@ -56,6 +58,7 @@ pub(crate) struct MachineQueues {
     recharges: InProcessQueue<RechargeRequest>,
     renewals: InProcessQueue<RenewalTask>,
     deliveries: InProcessQueue<DeliveryRequest>,
+    exports: InProcessQueue<ExportKey>,
 }
 
 /// The ends of the same queues that messages are taken from.
@@ -64,6 +67,7 @@ pub(crate) struct MachineReceivers {
     recharges: QueueReceiver<RechargeRequest>,
     renewals: QueueReceiver<RenewalTask>,
     deliveries: QueueReceiver<DeliveryRequest>,
+    exports: QueueReceiver<ExportKey>,
 }
 
 impl MachineQueues {
@@ -73,20 +77,22 @@ impl MachineQueues {
         let (recharges, recharges_out) = in_process_queue();
         let (renewals, renewals_out) = in_process_queue();
         let (deliveries, deliveries_out) = in_process_queue();
+        let (exports, exports_out) = in_process_queue();
         let receivers = MachineReceivers {
             payment_events: payment_events_out,
             recharges: recharges_out,
             renewals: renewals_out,
             deliveries: deliveries_out,
+            exports: exports_out,
         };
-        (Self { payment_events, recharges, renewals, deliveries }, receivers)
+        (Self { payment_events, recharges, renewals, deliveries, exports }, receivers)
     }
 
     /// The background work of a machine that reads `stream`.
     pub(crate) fn background(self, stream: StreamReader, meter: &Meter) -> Background {
-        let Self { payment_events, recharges, renewals, deliveries } = self;
+        let Self { payment_events, recharges, renewals, deliveries, exports } = self;
         let (stream, calls) = (Arc::new(Mutex::new(stream)), meter.calls());
-        Background { stream, payment_events, recharges, renewals, deliveries, calls }
+        Background { stream, payment_events, recharges, renewals, deliveries, exports, calls }
     }
 }
 
@@ -97,6 +103,7 @@ impl MachineReceivers {
         running.spawn(check_recharges(self.recharges, app.clone()));
         running.spawn(run_renewals(self.renewals, app.clone()));
         running.spawn(deliver_webhooks(self.deliveries, app.clone()));
+        running.spawn(make_exports(self.exports, app.clone()));
         running.spawn(send_payment_events(self.payment_events, router));
         running
     }
@@ -109,6 +116,8 @@ pub(crate) struct AppParts {
     seal: LocalKms,
     sender: WebhookClient,
     cursors: CursorKey,
+    /// Where files of exports are kept; nowhere while a history is made.
+    pub(crate) files: Arc<dyn FileStore>,
 }
 
 impl AppParts {
@@ -122,7 +131,7 @@ impl AppParts {
         let seal = LocalKms::new(saved.webhook_key.get_or_insert_with(fresh_key))?;
         let cursors = CursorKey::new(saved.cursor_key.get_or_insert_with(fresh_key).clone())?;
         let sender = WebhookClient::new(AddressPolicy::AndLoopback).limited(limits);
-        Ok(Self { clock, provider, seal, sender, cursors })
+        Ok(Self { clock, provider, seal, sender, cursors, files: Arc::new(NoFiles) })
     }
 }
 
@@ -146,6 +155,8 @@ pub(crate) fn app(
         deliveries: Arc::new(QueuePort::new(queues.deliveries.clone(), Delay::LeftToItsJob)),
         seal: Arc::new(parts.seal),
         sender: Arc::new(parts.sender),
+        files: parts.files,
+        exports: Arc::new(QueuePort::new(queues.exports.clone(), Delay::Ignored)),
         cursors: parts.cursors,
     }))
 }

@@ -35,6 +35,9 @@ const STATE_FILE: &str = "local.json";
 /// The journal of the simulated payment provider.
 pub(crate) const JOURNAL_FILE: &str = "payments.jsonl";
 
+/// The folder of the files that callers download.
+pub(crate) const FILES_FOLDER: &str = "exports";
+
 /// Whether the file belongs to a data folder.
 fn is_ours(name: &OsStr) -> bool {
     [STATE_FILE, JOURNAL_FILE].into_iter().chain(DATABASE_FILES).any(|ours| ours == name)
@@ -58,6 +61,8 @@ pub(crate) fn keep_private(folder: &Path) -> anyhow::Result<()> {
         let entry = entry.with_context(unusable)?;
         if is_ours(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             fs::set_permissions(entry.path(), Permissions::from_mode(0o600)).with_context(unusable)?;
+        } else if entry.file_name() == FILES_FOLDER && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            fs::set_permissions(entry.path(), Permissions::from_mode(0o700)).with_context(unusable)?;
         } else {
             only_ours = false;
         }
@@ -81,6 +86,9 @@ pub(crate) struct SavedState {
     /// The key that signs cursors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor_key: Option<String>,
+    /// The key that signs links to files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) file_key: Option<String>,
     /// Whether a showcase is being made. A start that finds it true was interrupted: it begins again, with an empty database.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_being_made: bool,

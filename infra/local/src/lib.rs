@@ -1,8 +1,8 @@
 //! The local machine: all functions behind one port, on an embedded DynamoDB. The routers, the store and the rules are
 //! those that Lambda runs; `emulation` replaces the AWS services around them.
 //!
-//! Dependencies point only downwards: machine -> routes -> state -> inbox; machine -> first_start -> showcase -> assembly ->
-//! payments -> emulation -> folder -> engine.
+//! Dependencies point only downwards: machine -> routes -> state -> files, inbox; machine -> first_start -> showcase ->
+//! assembly -> payments -> emulation -> folder -> engine.
 //! `ops`, the operator's commands, uses `emulation` and `engine`.
 
 mod assembly;
@@ -15,6 +15,7 @@ mod directory;
 mod emulation;
 pub mod engine;
 mod error;
+mod files;
 mod first_start;
 mod folder;
 mod inbox;

@@ -22,8 +22,9 @@ use crate::clock::LocalClock;
 use crate::demo::{DemoKeys, fill};
 use crate::emulation::{Scheduler, StreamReader, ask_for_reversals, deliver_to_all, release_leases};
 use crate::engine::Engine;
+use crate::files::LocalFiles;
 use crate::first_start::{FirstStart, Foundation};
-use crate::folder::{SavedState, StateFile, keep_private};
+use crate::folder::{SavedState, StateFile, fresh_key, keep_private};
 use crate::inbox::Inbox;
 use crate::options::{DataLocation, Options, Seed};
 use crate::routes::routes;
@@ -63,7 +64,10 @@ impl LocalMachine {
         let start = FirstStart { options: &options, address, until: clock.now(), limits };
         let Foundation { database, config, queues, receivers, provider } =
             start.foundation(&mut saved, &file, &meter).await?;
-        let parts = AppParts::new(clock.clone(), provider.clone(), &mut saved, limits)?;
+        let secret = saved.file_key.get_or_insert_with(fresh_key);
+        let files = LocalFiles::open(options.folder().as_deref(), format!("http://{address}"), secret)?;
+        let mut parts = AppParts::new(clock.clone(), provider.clone(), &mut saved, limits)?;
+        parts.files = Arc::new(files.clone());
         let app = app(&config, parts, &queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = load_seed(&app, &options, &mut saved, &file).await?;
@@ -81,7 +85,7 @@ impl LocalMachine {
         let functions = functions();
         let openapi = Arc::new(describe(functions.get_openapi())?);
         let (port, inbox) = (address.port(), Inbox::default());
-        let state = MachineState { port, scheduler, provider, inbox, meter: meter.clone(), openapi };
+        let state = MachineState { port, scheduler, provider, files, inbox, meter: meter.clone(), openapi };
         meter.reset();
         let router = finish(functions.merge(routes(state.clone()).into()), app.clone());
         let router = router.layer(from_fn_with_state(meter, measure));

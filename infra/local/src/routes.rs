@@ -15,7 +15,7 @@ use crate::emulation::{advance, run_due};
 use crate::error::machine_failed;
 use crate::state::MachineState;
 use crate::visitors::only_from_here;
-use crate::{inbox, payments};
+use crate::{files, inbox, payments};
 
 /// The router of these routes.
 pub(crate) fn routes(state: MachineState) -> Router<Arc<App>> {
@@ -29,6 +29,7 @@ pub(crate) fn routes(state: MachineState) -> Router<Arc<App>> {
         .route("/_local/", any(unknown))
         .route("/_local/{*rest}", any(unknown))
         .merge(payments::routes(state.provider.clone()))
+        .merge(files::routes(state.files.clone()))
         .merge(inbox::routes(state.inbox.clone()))
         .layer(from_fn_with_state(state.port, only_from_here))
         .layer(Extension(state))

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::capacity::Meter;
 use crate::emulation::Scheduler;
+use crate::files::LocalFiles;
 use crate::inbox::Inbox;
 
 /// The state of a running machine.
@@ -16,6 +17,7 @@ pub(crate) struct MachineState {
     pub(crate) port: u16,
     pub(crate) scheduler: Scheduler,
     pub(crate) provider: Simulated,
+    pub(crate) files: LocalFiles,
     pub(crate) inbox: Inbox,
     pub(crate) meter: Meter,
     pub(crate) openapi: Arc<Value>,

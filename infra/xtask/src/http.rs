@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Request;
@@ -29,6 +29,18 @@ pub(crate) struct HttpCall<'a> {
 pub(crate) fn is_up(url: &str) -> bool {
     let agent = agent(Duration::from_secs(1));
     agent.get(url).call().is_ok_and(|answer| answer.status().as_u16() == 200)
+}
+
+/// Sends a PUT without a body.
+///
+/// # Errors
+/// When the answer is not a 200.
+pub(crate) fn put_nothing(url: &str, authorization: &str) -> Result<()> {
+    let request = Request::builder().method("PUT").uri(url).header("Authorization", authorization);
+    let answer = agent(PATIENCE).run(request.body(())?).with_context(|| url.to_owned())?;
+    let status = answer.status().as_u16();
+    ensure!(status == 200, "PUT {url}: {status}");
+    Ok(())
 }
 
 impl HttpCall<'_> {

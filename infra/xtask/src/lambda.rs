@@ -38,9 +38,11 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
             recharge: stack.queue("scrip-recharge")?,
             renewal: stack.queue("scrip-renewal")?,
             webhooks: stack.queue("scrip-webhooks")?,
+            exports: stack.queue("scrip-export")?,
             key: stack.key()?,
         };
         stack.bus(BUS, &queues.webhooks)?;
+        stack.bucket(BUCKET)?;
         let machine =
             ScripProcess::start(project, ["--memory"], |scrip| environment(scrip, &stack, &queues))?;
         // The event files are of 2024, and the emulator deletes items that have expired since.
@@ -87,6 +89,7 @@ struct QueueUrls {
     recharge: String,
     renewal: String,
     webhooks: String,
+    exports: String,
     /// The key that encrypts webhooks' secrets.
     key: String,
 }
@@ -100,6 +103,9 @@ fn environment(command: Run, stack: &Ministack, queues: &QueueUrls) -> Run {
         .env("AWS_REGION", REGION)
         .env("AWS_ENDPOINT_URL_DYNAMODB", &stack.endpoint)
         .env("AWS_ENDPOINT_URL_SQS", &stack.endpoint)
+        .env("AWS_ENDPOINT_URL_S3", &stack.endpoint)
+        .env("EXPORT_BUCKET", BUCKET)
+        .env("EXPORT_QUEUE_URL", &queues.exports)
         .env("RECHARGE_QUEUE_URL", &queues.recharge)
         .env("AWS_ENDPOINT_URL_EVENTBRIDGE", &stack.endpoint)
         .env("AWS_ENDPOINT_URL_KMS", &stack.endpoint)
@@ -118,6 +124,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LEDGER: &str = "scrip-ledger";
 const ACTIVITY: &str = "scrip-activity";
 const BUS: &str = "scrip-events";
+const BUCKET: &str = "scrip-exports";
 
 /// `cargo lambda watch`: the runtime's API, and a router in front of the functions.
 struct LambdaWatch {

@@ -76,7 +76,7 @@ enum XtaskCommand {
     },
     /// Measure: `hot [SECONDS]`, how far the projector is behind hot accounts, under DynamoDB's limits in simulated time;
     /// `recovery [ROWS…]`, what it costs to recover lost records of the stream; `records [ROWS]`, what pages of credit records
-    /// cost.
+    /// cost; `export [ROWS…]`, how long large exports take.
     Bench {
         /// The name of the measurement, and its numbers.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]

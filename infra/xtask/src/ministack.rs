@@ -61,6 +61,13 @@ impl Ministack {
         arn.map(str::to_owned).with_context(|| format!("a key without an ARN: {made}"))
     }
 
+    /// Creates a bucket for files.
+    pub(crate) fn bucket(&self, name: &str) -> Result<()> {
+        let credential = format!("AWS4-HMAC-SHA256 Credential=local/20240115/{REGION}/s3/aws4_request");
+        let authorization = format!("{credential}, SignedHeaders=host, Signature=none");
+        http::put_nothing(&format!("{}/{name}", self.endpoint), &authorization)
+    }
+
     /// Creates an event bus and a rule that sends Scrip's events to a queue, as template.yaml does.
     pub(crate) fn bus(&self, name: &str, queue: &str) -> Result<()> {
         let asked = json!({ "QueueUrl": queue, "AttributeNames": ["QueueArn"] });

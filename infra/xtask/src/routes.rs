@@ -54,10 +54,28 @@ fn consume(api: &Gateway<'_>, key: &str) -> Result<()> {
     ensure!(records.at("/data/0/transactionId")? == id, "{}", records.body);
     let record = format!("/v2/credits/{}", records.at("/data/0/id")?);
     ensure!(customer.get(&record, 200)?.number("/data/used")? == 3, "{}", records.body);
+    export(&customer)?;
     let usage = customer.get("/api/v3/credits/usage?groupBy=operation", 200)?;
     ensure!(usage.at("/data/groups/0")? == "operation", "{}", usage.body);
     let forecast = customer.get("/api/v3/credits/usage/forecast", 200)?;
     ensure!(forecast.at("/data/status")? == "notEnoughData", "{}", forecast.body);
+    Ok(())
+}
+
+/// Exports transactions as a spreadsheet, for a credit.
+fn export(customer: &RouteCaller<'_>) -> Result<()> {
+    const EXPORT: &str = "/api/v3/credits/transactions/export";
+    let refused = customer.get(&format!("{EXPORT}?format=pdf"), 400)?;
+    ensure!(refused.body.pointer("/error/details/fields/format").is_some(), "{}", refused.body);
+    let body = json!({ "format": "xlsx", "type": "DEBIT" });
+    let made = customer.post(EXPORT, "route-export", &body)?;
+    ensure!(made.at("/data/status")? == "ready", "{}", made.body);
+    ensure!(made.number("/data/creditsCharged")? == 1, "{}", made.body);
+    let id = made.at("/data/exportId")?;
+    let list = customer.get("/api/v3/credits/transactions/exports", 200)?;
+    ensure!(list.at("/data/0/exportId")? == id, "{}", list.body);
+    let one = customer.get(&format!("/api/v3/credits/transactions/exports/{id}"), 200)?;
+    ensure!(one.at("/data/url")?.contains(id), "{}", one.body);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ const HEADER: &str = "# Written by `cargo xtask template --write` from infra/sta
 const SHARED: &str = "infra/stack";
 
 /// Its files that come before the functions in the template, and those that come after them.
-const BEFORE: [&str; 4] = ["parameters.yaml", "tables.yaml", "events.yaml", "api.yaml"];
+const BEFORE: [&str; 5] = ["parameters.yaml", "tables.yaml", "files.yaml", "events.yaml", "api.yaml"];
 const AFTER: [&str; 3] = ["queues.yaml", "alarms.yaml", "outputs.yaml"];
 
 /// The template's sections in their order, and whether they have entries; the others are one line.

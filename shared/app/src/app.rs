@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ports::{Bus, Clock, NoBus, NoSeal, Seal, SystemClock};
+use domain::ExportKey;
+use ports::{Bus, Clock, FileStore, NoBus, NoFiles, NoQueue, NoSeal, Queue, Seal, SystemClock};
 use store::{Activity, Ledger, Settings};
 
 use crate::environment::{connection, optional, variable};
@@ -25,18 +26,22 @@ pub struct App {
     pub bus: Arc<dyn Bus>,
     /// Encrypts the signing secrets of webhooks.
     pub seal: Arc<dyn Seal>,
+    /// Keeps files that customers download.
+    pub files: Arc<dyn FileStore>,
+    /// The queue of the function `export`.
+    pub exports: Arc<dyn Queue<ExportKey>>,
     /// The payment providers.
     #[cfg(feature = "payments")]
     pub providers: scrip_payments::Providers,
     /// The queue of the function `recharge`.
     #[cfg(feature = "payments")]
-    pub recharges: Arc<dyn ports::Queue<scrip_payments::RechargeRequest>>,
+    pub recharges: Arc<dyn Queue<scrip_payments::RechargeRequest>>,
     /// The queue of the function `renewal`.
     #[cfg(feature = "jobs")]
-    pub tasks: Arc<dyn ports::Queue<jobs::RenewalTask>>,
+    pub tasks: Arc<dyn Queue<jobs::RenewalTask>>,
     /// The queue of the function `webhook-delivery`.
     #[cfg(feature = "webhooks")]
-    pub deliveries: Arc<dyn ports::Queue<scrip_webhooks::DeliveryRequest>>,
+    pub deliveries: Arc<dyn Queue<scrip_webhooks::DeliveryRequest>>,
     /// Calls the endpoints of webhooks.
     #[cfg(feature = "webhooks")]
     pub sender: Arc<scrip_webhooks::WebhookClient>,
@@ -58,17 +63,19 @@ impl App {
             cursors: CursorKey::none(),
             bus: Arc::new(NoBus),
             seal: Arc::new(NoSeal),
+            files: Arc::new(NoFiles),
+            exports: Arc::new(NoQueue),
             #[cfg(feature = "payments")]
             providers: scrip_payments::Providers {
                 live: Arc::new(scrip_payments::NoProvider),
                 test: Arc::new(scrip_payments::NoProvider),
             },
             #[cfg(feature = "payments")]
-            recharges: Arc::new(ports::NoQueue),
+            recharges: Arc::new(NoQueue),
             #[cfg(feature = "jobs")]
-            tasks: Arc::new(ports::NoQueue),
+            tasks: Arc::new(NoQueue),
             #[cfg(feature = "webhooks")]
-            deliveries: Arc::new(ports::NoQueue),
+            deliveries: Arc::new(NoQueue),
             #[cfg(feature = "webhooks")]
             sender: Arc::new(scrip_webhooks::WebhookClient::new(domain::AddressPolicy::Public)),
         })

@@ -1,4 +1,4 @@
-//! The capabilities that are one AWS client each: queues, the event bus and the key of webhook secrets. One whose
+//! The capabilities that are one AWS client each: queues, the event bus, files and the key of webhook secrets. One whose
 //! variable is not set stays absent.
 
 use std::sync::Arc;
@@ -16,6 +16,19 @@ impl App {
         let Some(name) = optional("EVENT_BUS") else { return Ok(self) };
         let bus = aws::EventBus { name, connection: connection("AWS_ENDPOINT_URL_EVENTBRIDGE")? };
         Ok(Self { bus: Arc::new(aws::EventBridge::new(bus)), ..self })
+    }
+}
+
+#[cfg(feature = "files")]
+impl App {
+    /// Adds the bucket for files that customers download: `EXPORT_BUCKET`.
+    ///
+    /// # Errors
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_files(self) -> Result<Self, MissingVariable> {
+        let Some(name) = optional("EXPORT_BUCKET") else { return Ok(self) };
+        let bucket = aws::Bucket { name, connection: connection("AWS_ENDPOINT_URL_S3")? };
+        Ok(Self { files: Arc::new(aws::S3::new(bucket)), ..self })
     }
 }
 
@@ -55,6 +68,20 @@ impl App {
     pub fn with_renewal_queue(mut self) -> Result<Self, MissingVariable> {
         if let Some(queue) = queue("RENEWAL_QUEUE_URL")? {
             self.tasks = Arc::new(queue);
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(feature = "queues")]
+impl App {
+    /// Adds the queue of the function `export`: `EXPORT_QUEUE_URL`.
+    ///
+    /// # Errors
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_export_queue(mut self) -> Result<Self, MissingVariable> {
+        if let Some(queue) = queue("EXPORT_QUEUE_URL")? {
+            self.exports = Arc::new(queue);
         }
         Ok(self)
     }

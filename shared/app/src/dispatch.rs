@@ -13,6 +13,7 @@ impl App {
             providers: &self.providers,
             recharges: self.recharges.as_ref(),
             deliveries: self.deliveries.as_ref(),
+            exports: self.exports.as_ref(),
             activity: &self.activity,
             clock: self.clock.as_ref(),
         }

@@ -2,12 +2,14 @@
 //! reads environment variables.
 
 mod app;
-#[cfg(any(feature = "event-bus", feature = "kms", feature = "queues"))]
+#[cfg(any(feature = "event-bus", feature = "files", feature = "kms", feature = "queues"))]
 mod clients;
 mod cursor;
 #[cfg(feature = "dispatch")]
 mod dispatch;
 mod environment;
+#[cfg(feature = "exports")]
+mod exports;
 #[cfg(feature = "jobs")]
 mod jobs;
 mod log;

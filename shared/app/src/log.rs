@@ -12,12 +12,14 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 29] = [
+const OURS: [&str; 33] = [
     "app",
     "aws",
     "domain",
     "jobs",
     "ports",
+    "scrip_documents",
+    "scrip_exports",
     "scrip_http",
     "scrip_payments",
     "scrip_webhooks",
@@ -29,6 +31,8 @@ const OURS: [&str; 29] = [
     "clock",
     "consume",
     "credits",
+    "export",
+    "exports",
     "holds",
     "payments",
     "projector",

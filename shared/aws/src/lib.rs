@@ -6,6 +6,8 @@ mod event_bridge;
 mod http_client;
 #[cfg(feature = "kms")]
 mod kms;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
 #[cfg(feature = "sqs")]
@@ -17,6 +19,8 @@ pub use event_bridge::{EventBridge, EventBus};
 pub use http_client::{CONNECT_TIMEOUT, http_client};
 #[cfg(feature = "kms")]
 pub use kms::{Kms, KmsKey};
+#[cfg(feature = "s3")]
+pub use s3::{Bucket, S3};
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{ManagedSecret, SecretsManager};
 #[cfg(feature = "sqs")]

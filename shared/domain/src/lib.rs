@@ -1,12 +1,13 @@
 //! The rules of credit. Pure: no clock, no network, no database; every input is an argument.
 //!
 //! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `usage`, `event`,
-//! `forecast`, `webhook`, `record`, `audit`. A test checks this.
+//! `forecast`, `webhook`, `record`, `export`, `audit`. A test checks this.
 
 mod access;
 mod audit;
 mod catalogue;
 mod event;
+mod export;
 mod forecast;
 mod ledger;
 mod operation;
@@ -22,6 +23,7 @@ pub use access::{ApiKey, ApiKeySecret, Denial, Principal, Scope};
 pub use audit::*;
 pub use catalogue::*;
 pub use event::*;
+pub use export::*;
 pub use forecast::*;
 pub use ledger::*;
 pub use operation::*;

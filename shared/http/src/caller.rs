@@ -1,5 +1,6 @@
 //! Who calls: an organisation with a scope, or an operator.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -20,7 +21,18 @@ pub struct Caller<S> {
     pub key: KeyId,
     /// The request.
     pub call: RequestContext,
+    scopes: BTreeSet<Scope>,
     needs: PhantomData<S>,
+}
+
+impl<S> Caller<S> {
+    /// Refuses a key that does not also have this scope: for a part of a route that needs more than the route.
+    ///
+    /// # Errors
+    /// [`ApiError::Denied`].
+    pub fn must_also(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.scopes.contains(&scope) { Ok(()) } else { Err(Denial::Lacks(scope).into()) }
+    }
 }
 
 /// An operator. A request that does more than read needs a key that was read in the last minute, also while the settings
@@ -134,7 +146,7 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
             Some(own) => call.at(own),
             None => call,
         };
-        Ok(Self { account, key, call, needs: PhantomData })
+        Ok(Self { account, key, call, scopes, needs: PhantomData })
     }
 }
 

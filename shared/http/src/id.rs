@@ -1,6 +1,6 @@
 //! Ids in paths.
 
-use domain::{CreditId, DeliveryId, EntryId, HoldId, KeyId, MonitorId, OrgId, WebhookId};
+use domain::{CreditId, DeliveryId, EntryId, ExportId, HoldId, KeyId, MonitorId, OrgId, WebhookId};
 use serde::{Deserialize, Deserializer};
 
 use super::ApiError;
@@ -70,5 +70,12 @@ impl PathId for WebhookId {
 impl PathId for DeliveryId {
     const NOT_FOUND: ApiError = ApiError::NotFound(
         "there is no delivery with this id, or it is older than 30 days; GET /api/v3/webhooks/{id}/deliveries lists them",
+    );
+}
+
+impl PathId for ExportId {
+    const NOT_FOUND: ApiError = ApiError::NotFound(
+        "there is no export with this id in this ledger, or it is older than 35 days; \
+         GET /api/v3/credits/transactions/exports lists yours",
     );
 }

@@ -1,5 +1,6 @@
 //! HTTP: extractors, the envelope, errors, views and the OpenAPI document. The only crate that names a status code.
 
+mod attachment;
 mod body;
 mod caller;
 mod context;
@@ -25,6 +26,7 @@ mod views;
 pub use app::{
     App, Clock, CursorKey, Fatal, Listing, MissingVariable, SystemClock, WeakKey, connection, start_log,
 };
+pub use attachment::Attachment;
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
 pub use caller::{Caller, LastKnownOperator, Needs, Operator, may};
 pub use context::RequestContext;
@@ -42,7 +44,7 @@ pub use response::finish;
 pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
 pub use views::{
-    AsOf, AuditView, BalanceView, BatchItemView, BookedView, ExchangeRateView, MoneyView, NextActionView,
-    OperationPrice, PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView, RefusalView,
-    SourceShare, TransactionView,
+    AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView, MoneyView,
+    NextActionView, OperationPrice, PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView,
+    RefusalView, SourceShare, StatusFilter, TransactionView, of_kind,
 };

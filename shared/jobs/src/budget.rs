@@ -49,6 +49,8 @@ pub fn job_budget(kind: JobKind) -> JobBudget {
         JobKind::Monitor => budget(8, 4, 10),
         JobKind::Plan => budget(8, 1, 10),
         JobKind::Webhooks => budget(16, 1, 5),
+        // Sends a message.
+        JobKind::Export => budget(16, 4, 5),
         // Reads a slice of rows after the other, until its own time is over.
         JobKind::Projection => budget(8, 1, 28),
     }

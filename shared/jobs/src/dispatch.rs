@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{AccountId, Mode, PurchaseId, PurchaseStep};
+use domain::{AccountId, Export, ExportKey, Mode, PurchaseId, PurchaseStep};
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt, stream};
 use ports::{Clock, NoBus, Queue};
@@ -22,6 +22,9 @@ const REMOVALS_AT_ONCE: usize = 16;
 /// How long a job projects an account, before its last slice: less than the time of its kind.
 const PROJECTION_TIME: Duration = Duration::from_secs(20);
 
+/// How often an export that is not finished is handed to the function `export`: as often as its lease can have ended.
+const EXPORT_CHECK: TimeDelta = TimeDelta::seconds(300);
+
 /// Runs scheduled jobs. The list of jobs says which accounts to check, so no call scans a table.
 #[derive(Clone, Copy)]
 pub struct Dispatcher<'a> {
@@ -33,6 +36,8 @@ pub struct Dispatcher<'a> {
     pub recharges: &'a dyn Queue<RechargeRequest>,
     /// The queue of the function `webhook-delivery`.
     pub deliveries: &'a dyn Queue<DeliveryRequest>,
+    /// The queue of the function `export`.
+    pub exports: &'a dyn Queue<ExportKey>,
     /// The table that usage is counted in.
     pub activity: &'a Activity,
     /// The clock.
@@ -143,6 +148,7 @@ impl<'a> Dispatcher<'a> {
                 }
             }
             Job::Projection(account) => self.project_account(account, moment).await,
+            Job::Export(key) => self.finish_export(key, moment).await,
             Job::Plan(account) => jobs.apply_plan(account, moment).await.map(|()| None),
             Job::Monitor(id) => match jobs.finish_monitor(id, moment).await {
                 Ok(_) | Err(MonitorError::Taken(_) | MonitorError::Unsettled(Unsettled::Refused(_))) => {
@@ -182,6 +188,22 @@ impl<'a> Dispatcher<'a> {
             Err(ProjectionError::Unnotified(unsent)) => Err(unsent.into()),
             Err(ProjectionError::Behind { .. }) => Ok(Some(moment.now)),
         }
+    }
+
+    /// Hands an unfinished export to the function `export`, and returns when to look again. The job ends once the export
+    /// is finished, or was never begun.
+    async fn finish_export(
+        &self,
+        key: ExportKey,
+        moment: Moment,
+    ) -> Result<Option<DateTime<Utc>>, Unsettled> {
+        let export = self.jobs.ledger.export(key).await?;
+        if export.as_ref().is_none_or(Export::is_finished) {
+            self.jobs.ledger.unregister_export(key).await?;
+            return Ok(None);
+        }
+        self.exports.send(&key, 0).await?;
+        Ok(Some(moment.now.checked_add_signed(EXPORT_CHECK).unwrap_or(moment.now)))
     }
 
     async fn finish_purchase(

@@ -36,7 +36,7 @@ pub use chain::excerpt::{
 pub use chain::project::WatermarkStep;
 pub use chain::raw_rows::ChainRows;
 pub use chain::watermark::{Notified, Watermark};
-pub use domain::{Refund, RefundAuthority};
+pub use domain::{Refund, RefundAuthority, StatementQuery};
 pub use event::alerts::AccountChange;
 pub use event::feed::event_image;
 pub use event::watch::Watch;
@@ -44,7 +44,7 @@ pub use ports::{Moment, random, secret_bytes};
 pub use read::missed::{MissedEntries, SLICE_ROWS, Slice};
 pub use read::plan_history::PlanSwitch;
 pub use read::records::{FoundRecord, RecordPage, RecordsQuery};
-pub use read::statement::{StatementCursor, StatementPage, StatementPlace, StatementQuery};
+pub use read::statement::{StatementCursor, StatementPage, StatementPlace};
 pub use record::monitors::{MONITORS_AT_ONCE, MonitorEvent, MonitorPage, SubjectHolder};
 pub use record::spending::ReversalPoll;
 pub use record::spending_today::SpendingToday;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{AccountId, DeliveryState, Period, Purchase, PurchaseId, PurchaseStep};
+use domain::{AccountId, DeliveryState, ExportKey, Period, Purchase, PurchaseId, PurchaseStep};
 use jobs::RenewalTask;
 use scrip_http::App;
 use store::{JOB_SHARDS, Job};
@@ -56,6 +56,14 @@ pub(crate) async fn start_renewals(app: &App) -> anyhow::Result<u8> {
 /// When the task has to be run again.
 pub(crate) async fn renew(app: &App, task: RenewalTask) -> anyhow::Result<()> {
     Ok(renewal::perform(app, task, app.clock.moment()).await?)
+}
+
+/// `export`: makes the file of an export.
+///
+/// # Errors
+/// When it has to be called again.
+pub(crate) async fn make_export(app: &App, key: ExportKey) -> anyhow::Result<()> {
+    Ok(export::make_export(app, key).await?)
 }
 
 /// `webhook-delivery`: delivers to the webhooks of an account.

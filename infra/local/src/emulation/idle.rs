@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::ExportKey;
 use jobs::RenewalTask;
 use scrip_http::App;
 use scrip_payments::RechargeRequest;
@@ -30,6 +31,7 @@ pub(crate) struct Background {
     pub(crate) recharges: InProcessQueue<RechargeRequest>,
     pub(crate) renewals: InProcessQueue<RenewalTask>,
     pub(crate) deliveries: InProcessQueue<DeliveryRequest>,
+    pub(crate) exports: InProcessQueue<ExportKey>,
     /// How many calls of the API there were.
     pub(crate) calls: Arc<AtomicU64>,
 }
@@ -47,6 +49,7 @@ impl Background {
             self.recharges.wait_until_idle().await;
             self.renewals.wait_until_idle().await;
             self.deliveries.wait_until_idle().await;
+            self.exports.wait_until_idle().await;
             // A pass in which nothing was read or sent leaves nothing that could start other work.
             if records == 0 && before == self.counts() {
                 return Ok(());
@@ -70,12 +73,13 @@ impl Background {
         }
     }
 
-    fn counts(&self) -> [QueueCounts; 4] {
+    fn counts(&self) -> [QueueCounts; 5] {
         [
             self.payment_events.counts(),
             self.recharges.counts(),
             self.renewals.counts(),
             self.deliveries.counts(),
+            self.exports.counts(),
         ]
     }
 }

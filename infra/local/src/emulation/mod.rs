@@ -1,6 +1,7 @@
 //! Emulates the AWS services around the functions: the stream, the queues, the event bus, the schedules and KMS.
 
 mod event_bus;
+mod export_queue;
 mod functions;
 mod idle;
 mod kms;
@@ -13,6 +14,7 @@ mod schedule;
 mod stream;
 
 pub(crate) use event_bus::{InProcessEventBus, deliver_to_all, deliver_webhooks};
+pub(crate) use export_queue::make_exports;
 pub(crate) use functions::{ask_for_reversals, release_leases};
 pub(crate) use idle::Background;
 pub(crate) use kms::LocalKms;

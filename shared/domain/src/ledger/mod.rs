@@ -15,6 +15,7 @@ pub(crate) mod receipt;
 mod refusal;
 pub(crate) mod share;
 mod spending_limit;
+mod statement_query;
 
 pub use account::{Account, Fence, PostPaid};
 pub use balance::{Balance, EXPIRING_MAX, ExpiringLot};
@@ -29,5 +30,6 @@ pub use passed_over::{PassedOverLot, PassedOverReason};
 pub use posting::{Attempt, BatchOutcome, ClaimKey, Direction, Entry, Guard, Move, PlanTransition, Posting};
 pub use receipt::Receipt;
 pub use refusal::Refusal;
-pub use share::{DrawdownKind, DrawdownReason, Drawn, RefundReason, Share};
+pub use share::{DrawdownKind, DrawdownReason, Drawn, RefundDetails, RefundReason, Share};
 pub use spending_limit::SpendingLimit;
+pub use statement_query::StatementQuery;

@@ -10,6 +10,7 @@ mod consume;
 mod dispute;
 mod drawdowns;
 mod expiry_notices;
+mod export;
 mod forecast;
 mod forecast_back_test;
 mod generated_usage;

@@ -148,6 +148,25 @@ ulid_id!(
     DeliveryId, "del_"
 );
 
+ulid_id!(
+    /// The id of an export, `exp_…`. It contains the time when it was asked for.
+    ExportId, "exp_"
+);
+
+impl From<EntryId> for ExportId {
+    /// An export has the id of the claim of its request.
+    fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<ExportId> for EntryId {
+    /// The claim of the export's request.
+    fn from(id: ExportId) -> Self {
+        Self(id.0)
+    }
+}
+
 impl From<EntryId> for MonitorId {
     /// A monitor has the id of the claim that created it.
     fn from(id: EntryId) -> Self {

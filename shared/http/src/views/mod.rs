@@ -4,10 +4,12 @@ mod audit;
 mod balance;
 mod catalogue;
 mod refusal;
+mod statement_filter;
 mod transaction;
 
 pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
 pub use refusal::RefusalView;
+pub use statement_filter::{CategoryFilter, StatusFilter, of_kind};
 pub use transaction::{BatchItemView, BookedView, NextActionView, PlanShift, SourceShare, TransactionView};

@@ -10,13 +10,14 @@ use crate::chain::items::full_span;
 use crate::chain::raw_rows::{RawRow, RowPlace};
 use crate::chain::watermark::Watermark;
 use crate::read::record_index::RecordIndex;
-use crate::read::statement::{StatementPlace, StatementQuery};
+use crate::read::statement::StatementPlace;
 use crate::record::unbooked::UnbookedPurchase;
 use crate::table::error::Fault;
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use domain::{
     Account, AccountId, EntryId, Purchase, PurchaseId, PurchaseStatus, Receipt, RecordFilter, Span,
+    StatementQuery,
 };
 
 /// How many rows after the end of the chain are read. If the projector is further behind, the list ends with the chain.

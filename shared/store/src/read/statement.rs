@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
-use serde::Serialize;
 
 use crate::table::error::Fault;
 use crate::table::item::receipt;
@@ -11,9 +10,7 @@ use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use crate::table::query::SortKeys;
 use crate::table::row_query::{AccountRows, RowQuery};
-use domain::{
-    AccountId, Direction, EntryId, KeyId, Operation, Period, Receipt, Reference, RowShards, Service,
-};
+use domain::{Account, AccountId, EntryId, Period, Receipt, RowShards, StatementQuery};
 
 /// How many rows one page examines at most; a filter that few rows pass gives a short page with a cursor.
 const EXAMINED_MAX: usize = 1_000;
@@ -39,31 +36,6 @@ const READS_MAX: u32 = 24;
 /// By how many minutes a row's place may differ from its time: because of hosts' clocks, and of requests that a fence or a
 /// month's renewal overtook.
 const SKEW_MINUTES: i64 = 10;
-
-/// The filters of a statement.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct StatementQuery {
-    /// Only this direction.
-    pub direction: Option<Direction>,
-    /// Only this operation, including captures of credits that were held for it.
-    pub operation: Option<Operation>,
-    /// Only transactions of this customer.
-    pub customer: Option<Reference>,
-    /// Only transactions of this member.
-    pub member: Option<Reference>,
-    /// Only transactions of this service: debits that used it, and grants that are reserved for it.
-    pub service: Option<Service>,
-    /// Only requests with this API key.
-    pub key: Option<KeyId>,
-    /// Only transactions with this resource.
-    pub resource: Option<Reference>,
-    /// Only debits that are partly owed (true), or all others (false).
-    pub on_account: Option<bool>,
-    /// From this instant on.
-    pub from: Option<DateTime<Utc>>,
-    /// Before this instant.
-    pub to: Option<DateTime<Utc>>,
-}
 
 /// One page of a statement, newest first.
 #[derive(Clone, Debug)]
@@ -96,6 +68,23 @@ pub struct StatementCursor {
 }
 
 impl StatementCursor {
+    /// Where the statement of an account begins as it is now: transactions that are made later are not in it, so every
+    /// statement that begins here is the same.
+    #[must_use]
+    pub fn beginning(account: &Account, query: &StatementQuery, now: DateTime<Utc>) -> Self {
+        let skew = Duration::try_minutes(SKEW_MINUTES).unwrap_or_default();
+        let id_at = |at: DateTime<Utc>| EntryId::last_at(at.checked_add_signed(skew).unwrap_or(at));
+        match query.to.filter(|to| *to <= now) {
+            // The number of its first transaction is not known.
+            Some(to) => Self { below: u64::MAX, upper: id_at(to), shards: account.row_shards },
+            None => Self {
+                below: account.sequence.saturating_add(1),
+                upper: id_at(now).max(account.floor()),
+                shards: account.row_shards,
+            },
+        }
+    }
+
     /// The cursor as text.
     #[must_use]
     pub fn text(&self) -> String {
@@ -110,25 +99,6 @@ impl StatementCursor {
         let upper = EntryId::from_bare(parts.next()?)?;
         let shards = RowShards::try_from(parts.next()?.parse::<u8>().ok()?).ok()?;
         parts.next().is_none().then_some(Self { below, upper, shards })
-    }
-}
-
-impl StatementQuery {
-    fn admits(&self, receipt: &Receipt) -> bool {
-        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
-            wanted.is_none() || wanted == found
-        }
-        let (entry, details) = (&receipt.entry, &receipt.details);
-        is(self.direction.as_ref(), Some(&entry.direction))
-            && is(self.operation.as_ref(), Some(receipt.paid_for()))
-            && is(self.customer.as_ref(), details.customer_id.as_ref())
-            && is(self.member.as_ref(), details.member_id.as_ref())
-            && is(self.service.as_ref(), details.service.as_ref())
-            && is(self.key.as_ref(), details.key_id.as_ref())
-            && is(self.resource.as_ref(), details.resource_id.as_ref())
-            && self.on_account.is_none_or(|wanted| wanted == receipt.is_on_account())
-            && self.from.is_none_or(|from| from <= entry.at)
-            && self.to.is_none_or(|to| entry.at < to)
     }
 }
 

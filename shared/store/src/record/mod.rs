@@ -1,5 +1,6 @@
-//! Records outside the ledger: purchases, auto-recharge, monitors, and the daily cost of purchases.
+//! Records outside the ledger: exports, purchases, auto-recharge, monitors, and the daily cost of purchases.
 
+pub(crate) mod exports;
 pub(crate) mod monitors;
 pub(crate) mod purchases;
 pub(crate) mod spending;

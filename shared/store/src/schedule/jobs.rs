@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::table::error::Fault;
 use crate::table::item::{decode, encode};
 use crate::table::key::{Key, StoredItem};
-use domain::{AccountId, EntryId, Mode, MonitorId, MonitorKey, OrgId, PurchaseId};
+use domain::{AccountId, EntryId, ExportId, ExportKey, Mode, MonitorId, MonitorKey, OrgId, PurchaseId};
 
 /// How many partitions hold the jobs: DynamoDB allows 1,000 writes a second to each. A shard has all jobs of its
 /// accounts, and one call of the function `reconcile` runs one shard.
@@ -33,6 +33,8 @@ pub enum Job {
     Webhooks(AccountId),
     /// Projects what could not be projected of an account with its records. Its time is real time.
     Projection(AccountId),
+    /// Finishes an export. Its time is real time: a file is made when it is asked for, whatever clock the account has.
+    Export(ExportKey),
 }
 
 /// The kind of a job: jobs of one kind share a budget of concurrency and time.
@@ -54,11 +56,13 @@ pub enum JobKind {
     Webhooks,
     /// [`Job::Projection`].
     Projection,
+    /// [`Job::Export`].
+    Export,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Purchase,
         Self::Recharge,
         Self::Calendar,
@@ -67,6 +71,7 @@ impl JobKind {
         Self::Remainder,
         Self::Webhooks,
         Self::Projection,
+        Self::Export,
     ];
 }
 
@@ -92,6 +97,7 @@ impl Job {
             | Self::Projection(account) => *account,
             Self::Monitor(watched) => watched.account,
             Self::Remainder(remainder) => remainder.account,
+            Self::Export(export) => export.account,
         }
     }
 
@@ -107,6 +113,7 @@ impl Job {
             Self::Remainder(_) => JobKind::Remainder,
             Self::Webhooks(_) => JobKind::Webhooks,
             Self::Projection(_) => JobKind::Projection,
+            Self::Export(_) => JobKind::Export,
         }
     }
 
@@ -114,7 +121,7 @@ impl Job {
     #[must_use]
     pub fn uses_account_clock(&self) -> bool {
         match self {
-            Self::Webhooks(_) | Self::Projection(_) => false,
+            Self::Webhooks(_) | Self::Projection(_) | Self::Export(_) => false,
             Self::Purchase(_)
             | Self::Recharge(_)
             | Self::Calendar(_)
@@ -159,6 +166,8 @@ struct JobItem {
     monitor: Option<MonitorId>,
     #[serde(default, rename = "pot", skip_serializing_if = "Option::is_none")]
     remainder: Option<EntryId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    export: Option<ExportId>,
     /// The kind of a job for the account itself; auto-recharge when it is missing.
     #[serde(default, rename = "of", skip_serializing_if = "Option::is_none")]
     kind: Option<AccountJob>,
@@ -180,8 +189,12 @@ enum AccountJob {
 impl ScheduledJob {
     /// Reads a job from its item.
     pub(crate) fn read(item: StoredItem) -> Result<Self, Fault> {
-        let JobItem { org, mode, purchase, monitor, remainder, kind, due, request } = decode("a job", item)?;
+        let JobItem { org, mode, purchase, monitor, remainder, export, kind, due, request } =
+            decode("a job", item)?;
         let account = AccountId { org, mode };
+        if let Some(export) = export {
+            return Ok(Self { due, job: Job::Export(ExportKey { account, export }), request });
+        }
         let job = match (purchase, monitor, remainder, kind) {
             (Some(transaction), ..) => Job::Purchase(PurchaseId { account, transaction }),
             (None, Some(monitor), ..) => Job::Monitor(MonitorKey { account, monitor }),
@@ -199,12 +212,22 @@ impl ScheduledJob {
     pub(crate) fn attributes(&self) -> Result<StoredItem, Fault> {
         let Self { due, job, request } = *self;
         let AccountId { org, mode } = job.account();
-        let bare =
-            JobItem { org, mode, purchase: None, monitor: None, remainder: None, kind: None, due, request };
+        let bare = JobItem {
+            org,
+            mode,
+            purchase: None,
+            monitor: None,
+            remainder: None,
+            export: None,
+            kind: None,
+            due,
+            request,
+        };
         encode(&match job {
             Job::Purchase(id) => JobItem { purchase: Some(id.transaction), ..bare },
             Job::Monitor(watched) => JobItem { monitor: Some(watched.monitor), ..bare },
             Job::Remainder(remainder) => JobItem { remainder: Some(remainder.of), ..bare },
+            Job::Export(key) => JobItem { export: Some(key.export), ..bare },
             Job::Recharge(_) => bare,
             Job::Calendar(_) => JobItem { kind: Some(AccountJob::Calendar), ..bare },
             Job::Plan(_) => JobItem { kind: Some(AccountJob::Plan), ..bare },
@@ -229,6 +252,7 @@ impl ScheduledJob {
             Job::Purchase(id) => id.transaction.to_string(),
             Job::Monitor(watched) => watched.monitor.to_string(),
             Job::Remainder(remainder) => format!("pot of {}", remainder.of),
+            Job::Export(key) => key.export.to_string(),
             Job::Recharge(_) => "recharge".to_owned(),
             Job::Calendar(_) => "calendar".to_owned(),
             Job::Plan(_) => "plan".to_owned(),

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
 
 use domain::{
-    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, LotId, Mode, MonitorKey, MonitorSubject, OrgId, Period,
-    PurchaseId, RowShard, WebhookId,
+    AccountId, ClaimKey, DeliveryId, EntryId, ExportKey, KeyId, LotId, Mode, MonitorKey, MonitorSubject,
+    OrgId, Period, PurchaseId, RowShard, WebhookId,
 };
 
 pub(crate) type StoredItem = HashMap<String, AttributeValue>;
@@ -67,6 +67,10 @@ pub(crate) enum Key<'a> {
     RemainderPage(AccountId, EntryId, usize),
     /// `HOLDS#<org>#<mode>` / `<milliseconds>#<ulid>`: a hold that is not closed, by its end.
     OpenHold(AccountId, String),
+    /// `EXPORTS#<org>#<mode>` / `<ulid>`: one export.
+    Export(ExportKey),
+    /// `EXPORTING#<org>#<mode>` / `E`: which exports of an account are not finished.
+    OpenExports(AccountId),
     /// `SEEN#<org>#<mode>#<digest>` / `S`: the last charge under a dedupe key.
     Dedupe(AccountId, &'a str),
     /// `DIR#<shard>` / `<org>#<mode>`: that an account exists.
@@ -150,6 +154,8 @@ impl Key<'_> {
                 (remainder_partition(*account, Period::of(of.time())), format!("{}#{number:03}", of.bare()))
             }
             Key::OpenHold(account, place) => (format!("HOLDS#{account}"), place.clone()),
+            Key::Export(ExportKey { account, export }) => (export_partition(*account), export.bare()),
+            Key::OpenExports(account) => (format!("EXPORTING#{account}"), "E".to_owned()),
             Key::Dedupe(account, digest) => (format!("SEEN#{account}#{digest}"), "S".to_owned()),
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
             Key::Sweep(month, shard) => (format!("ROUND#{month}"), shard.clone()),
@@ -209,6 +215,11 @@ pub(crate) fn unbooked_partition(account: AccountId) -> String {
 /// The partition with the purchases of an account.
 pub(crate) fn purchase_partition(account: AccountId) -> String {
     format!("PAY#{account}")
+}
+
+/// The partition with the exports of an account.
+pub(crate) fn export_partition(account: AccountId) -> String {
+    format!("EXPORTS#{account}")
 }
 
 /// The partition with the remainders of one month's transactions.

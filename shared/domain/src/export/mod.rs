@@ -1,0 +1,9 @@
+//! Exports: files of transactions that customers ask for.
+
+mod error;
+mod file_format;
+mod record;
+
+pub use error::ExportError;
+pub use file_format::FileFormat;
+pub use record::{Export, ExportFile, ExportKey, ExportPrice, ExportStage, ExportStep};
