@@ -144,7 +144,7 @@ async fn an_export_has_the_filters_of_the_list() {
         json!({ "operation": "aml.basic" }),
         json!({ "customerId": "c\u{e9}, \"1\"", "type": "DEBIT" }),
         json!({ "resourceId": "=1+1" }),
-        json!({ "memberId": "nobody" }),
+        json!({ "memberId": "m_other" }),
         json!({ "service": "api" }),
         json!({ "status": "approved" }),
         json!({ "from": "2024-01-15T10:31:00Z" }),

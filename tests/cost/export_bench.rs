@@ -1,12 +1,7 @@
 //! What a large export costs: `cargo xtask bench export [ROWS…]`, for ten thousand rows unless it is said. Each is made as CSV,
 //! JSON Lines and a spreadsheet; up to 20,000 rows also as PDF. Memory is the peak of the process (VmHWM) above what it had
 //! before, because the database is in the same process.
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a benchmark prints figures"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints figures")]
 
 use std::time::Instant;
 
