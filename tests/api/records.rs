@@ -296,7 +296,7 @@ async fn verifiks_scheme_and_its_errors() {
     assert_eq!(failure(&world.get("/v2/credits", world.operator()).await), "403 INSUFFICIENT_PERMISSIONS");
     let path = format!("/admin/v1/organisations/{}/keys", org.id);
     let body = json!({ "mode": "live", "scopes": ["credits:consume"] });
-    let issued = world.post(&path, world.operator(), "no read", &body).await.created();
+    let issued = world.post(&path, world.operator(), "no-read", &body).await.created();
     let key = issued["key"].as_str().unwrap();
     assert_eq!(failure(&world.get("/v2/credits", key).await), "403 INSUFFICIENT_PERMISSIONS");
     world.delete(&format!("{path}/{}", issued["keyId"].as_str().unwrap()), world.operator()).await.data();
