@@ -237,7 +237,7 @@ async fn a_client_and_an_operator_have_names() {
 }
 
 #[tokio::test]
-async fn verifiks_scheme_and_its_errors() {
+async fn verifiks_scheme_and_bad_input() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
     let with = async |path: &str, value: String| {
@@ -289,6 +289,12 @@ async fn verifiks_scheme_and_its_errors() {
         assert_eq!(failure(&answer), "400 INVALID_PARAMETERS", "{query}");
         assert!(answer.body["error"]["details"]["fields"][field].is_string(), "{query}: {}", answer.body);
     }
+}
+
+#[tokio::test]
+async fn every_error_has_verifiks_shape() {
+    let world = World::at(NOW).await;
+    let org = world.open(10).await;
     assert_eq!(failure(&world.get("/v2/credits?page=%FF", &org.key).await), "400 INVALID_PARAMETERS");
     assert_eq!(failure(&world.get("/v2/credit", &org.key).await), "404 NOT_FOUND");
     let posted = send(world.request(Method::POST, "/v2/credits", &org.key)).await;
@@ -296,7 +302,7 @@ async fn verifiks_scheme_and_its_errors() {
     assert_eq!(failure(&world.get("/v2/credits", world.operator()).await), "403 INSUFFICIENT_PERMISSIONS");
     let path = format!("/admin/v1/organisations/{}/keys", org.id);
     let body = json!({ "mode": "live", "scopes": ["credits:consume"] });
-    let issued = world.post(&path, world.operator(), "no read", &body).await.created();
+    let issued = world.post(&path, world.operator(), "no-read", &body).await.created();
     let key = issued["key"].as_str().unwrap();
     assert_eq!(failure(&world.get("/v2/credits", key).await), "403 INSUFFICIENT_PERMISSIONS");
     world.delete(&format!("{path}/{}", issued["keyId"].as_str().unwrap()), world.operator()).await.data();

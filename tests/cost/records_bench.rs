@@ -1,7 +1,7 @@
 //! What pages of credit records cost at any depth: `cargo xtask bench records [ROWS]`, for a million rows unless it is said,
 //! which takes some ten minutes in a build with optimisations. It prints the request units of page 1, of page 10,000 and of
 //! the last page, of all records and of purchases alone.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints figures")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints figures")]
 
 use domain::RecordFilter;
 use tests::{TestLedger, record_page_cost, records_without_index};

@@ -90,7 +90,7 @@ pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLed
     let shards = RowShards::try_from(SHARDS).unwrap();
     let (id, now) = history_spread(&mut fixture, 2, entries, shards).await;
     let ledgers = ProjectedLedger::of(fixture, id, now).await;
-    assert!(ledgers.records.len() as u64 >= entries);
+    assert!(ledgers.rows.len() as u64 >= entries && ledgers.records.len() > 18);
     let is_spread = |row: &TableItem| row["pk"].as_s().is_ok_and(|pk| pk.matches('#').count() == 4);
     assert!(ledgers.rows.iter().any(is_spread), "all rows are in one shard");
     let [events, rollups] = &ledgers.events;
@@ -170,19 +170,20 @@ const FAULTS: [WriteFault; 4] =
 /// The projector dies at every write, before and after it, and runs again; or the answer is lost.
 #[tokio::test]
 async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
-    kill_at_every_write(&ledgers(None, 19).await, &[1, 7, 100]).await;
+    kill_at_every_write(&ledgers(None, 19).await, &[1, 7, 100], 2).await;
 }
 
-/// The same, where blocks of records become full.
+/// The same, where a block of records becomes full.
 #[tokio::test]
 async fn a_projector_that_is_killed_leaves_the_same_blocks_of_records() {
-    let ledgers = ledgers(None, 150).await;
+    let ledgers = ledgers(None, 70).await;
     let is_block = |item: &&TableItem| item["pk"].as_s().is_ok_and(|pk| pk.starts_with("RECS#"));
-    assert_eq!(ledgers.made.iter().filter(is_block).count(), 2);
-    kill_at_every_write(&ledgers, &[100]).await;
+    assert_eq!(ledgers.made.iter().filter(is_block).count(), 1);
+    kill_at_every_write(&ledgers, &[100], 1).await;
 }
 
-async fn kill_at_every_write(ledgers: &ProjectedLedger, sizes: &[usize]) {
+/// Kills the projector at each write, in some of the ways in turn.
+async fn kill_at_every_write(ledgers: &ProjectedLedger, sizes: &[usize], ways: usize) {
     let (fixture, records) = (&ledgers.fixture, &ledgers.records);
     let faults = fixture.faults.clone().unwrap();
     for size in sizes.iter().copied() {
@@ -194,7 +195,7 @@ async fn kill_at_every_write(ledgers: &ProjectedLedger, sizes: &[usize]) {
         let writes = faults.writes();
         assert!(writes > 6, "{writes}");
         for number in 0..writes {
-            for kind in ways_in_turn(&FAULTS, 2, number) {
+            for kind in ways_in_turn(&FAULTS, ways, number) {
                 let case = format!("batches of {size}, write {number}, {kind:?}");
                 faults.arm(usize::MAX, kind);
                 ledgers.begin().await;

@@ -1,5 +1,6 @@
 //! HTTP: extractors, the envelope, errors, views and the OpenAPI document. The only crate that names a status code.
 
+mod answer_body;
 mod attachment;
 mod body;
 mod caller;

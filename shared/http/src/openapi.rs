@@ -155,19 +155,20 @@ fn add_scopes(method: &str, path: &str, operation: &mut Map<String, Value>) -> S
 
 /// The envelope around `data` of a successful response.
 fn envelope(path: &str, data: Value) -> Value {
-    let mut schema = json!({
-        "type": "object",
-        "required": ["success", "data"],
-        "properties": { "success": { "const": true }, "data": data },
-    });
-    if !verifik::is_below(path) {
-        schema["required"] = json!(["success", "data", "meta"]);
-        schema["properties"]["meta"] = json!({ "$ref": "#/components/schemas/Meta" });
-    } else if schema["properties"]["data"]["type"] == "array" {
-        schema["required"] = json!(["success", "data", "pagination"]);
-        schema["properties"]["pagination"] = json!({ "$ref": "#/components/schemas/PageNumbers" });
+    let is_list = data.get("type") == Some(&json!("array"));
+    let third = match (verifik::is_below(path), is_list) {
+        (false, _) => Some(("meta", "#/components/schemas/Meta")),
+        (true, true) => Some(("pagination", "#/components/schemas/PageNumbers")),
+        (true, false) => None,
+    };
+    let mut required = vec!["success", "data"];
+    let mut properties =
+        Map::from_iter([("success".to_owned(), json!({ "const": true })), ("data".to_owned(), data)]);
+    if let Some((name, schema)) = third {
+        required.push(name);
+        properties.insert(name.to_owned(), json!({ "$ref": schema }));
     }
-    schema
+    json!({ "type": "object", "required": required, "properties": properties })
 }
 
 /// Puts the envelope around the successful responses, and describes those that have no description.

@@ -9,12 +9,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, body::Body};
 use chrono::{DateTime, Utc};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use ulid::Ulid;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::answer_body::{refusal, set};
 use super::error::ApiErrorBody;
 use super::etag::{IfNoneMatch, edition_tag, tag};
 use super::known_parameters::KnownParameters;
@@ -165,27 +166,6 @@ fn write(call: &RequestContext, mut response: Response, known: &IfNoneMatch) -> 
         }
     }
     response
-}
-
-/// Why a request was refused; `None` for an answer that is no error.
-pub(super) fn refusal(response: &mut Response) -> Option<Arc<(ApiError, ApiErrorBody)>> {
-    // The router itself refuses only a path that cannot be decoded.
-    response.extensions_mut().remove::<Arc<(ApiError, ApiErrorBody)>>().or_else(|| {
-        let error = ApiError::field("path", "is not valid UTF-8");
-        let body = error.body();
-        (response.status() == StatusCode::BAD_REQUEST).then(|| Arc::new((error, body)))
-    })
-}
-
-pub(super) fn set(response: &mut Response, call: &RequestContext, envelope: &impl Serialize) {
-    let json = serde_json::to_vec(envelope).unwrap_or_default();
-    *response.body_mut() = Body::from(json);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(&call.id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
 }
 
 /// Adds the headers of a public answer, and answers 304 to a caller that has it already.

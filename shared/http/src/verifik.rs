@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::answer_body::{refusal, set};
 use super::error::ApiErrorBody;
-use super::response::{refusal, set};
 use super::{NumberedPage, Reply, RequestContext};
 
 /// The scheme of Verifik's clients in `Authorization`, besides `Bearer`.

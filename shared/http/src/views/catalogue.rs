@@ -75,7 +75,8 @@ pub struct PackageView {
     pub credits: u64,
     /// The price of the whole package.
     pub price: MoneyView,
-    /// The service that its credits are reserved for; null for credits that pay for every service.
+    /// The service that its credits are reserved for. Left out for credits that pay for every service.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub service: Option<Service>,
     /// The version of the package.
@@ -87,7 +88,7 @@ pub struct PackageView {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "package": "growth", "name": "Growth Pack", "credits": 1000, "price": { "amount": 8900, "currency": "GBP" },
-    "service": null, "perCredit": 0.089, "saving": 9.2, "priceVersion": 1
+    "perCredit": 0.089, "saving": 9.2, "priceVersion": 1
 }))]
 pub struct PackageOnSale {
     #[serde(flatten)]

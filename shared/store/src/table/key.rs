@@ -134,9 +134,7 @@ impl Key<'_> {
             Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
             Key::Checkpoint(account, date) => (checkpoint_partition(*account), date.to_string()),
             Key::RecordBlock(account, number) => (record_partition(*account), format!("{number:016}")),
-            Key::Unbooked(PurchaseId { account, transaction }) => {
-                (unbooked_partition(*account), transaction.bare())
-            }
+            Key::Unbooked(id) => (unbooked_partition(id.account), id.transaction.bare()),
             Key::Purchase(PurchaseId { account, transaction }) => {
                 (purchase_partition(*account), transaction.bare())
             }
