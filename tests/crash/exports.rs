@@ -93,10 +93,11 @@ impl History<'_> {
 /// Lets every write of an export fail in every way. `function` names the function whose writes fail: that of the request, or
 /// `export`.
 async fn histories(format: &str, files: Files, in_worker: bool) {
-    let mut process = TestProcess::open(now()).await;
     let (mut number, mut was_reached) = (0, true);
     while was_reached {
         was_reached = false;
+        // A new database: each history moves the clock by days, and all customers live through them.
+        let mut process = TestProcess::open(now()).await;
         for kind in WriteFault::EACH {
             for then in [Then::CallerRetries, Then::NobodyRetries] {
                 let is_crash = matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter);
@@ -197,10 +198,11 @@ async fn an_export_that_is_not_made_is_not_charged_whatever_is_lost() {
 /// A request whose credits are lacking leaves nothing, whichever of its writes is lost.
 #[tokio::test]
 async fn a_refused_export_leaves_nothing_whatever_is_lost() {
-    let mut process = TestProcess::open(now()).await;
     let (mut number, mut was_reached) = (0, true);
     while was_reached {
         was_reached = false;
+        // A new database: each history moves the clock by days, and all customers live through them.
+        let mut process = TestProcess::open(now()).await;
         for kind in WriteFault::EACH {
             let (account, key) = process.customer(0).await;
             let case = format!("refused: write {number}, {kind:?}");

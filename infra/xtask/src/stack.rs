@@ -298,7 +298,7 @@ mod checks {
     fn a_file_that_is_missing_is_named() {
         for name in ["function.yaml", "event.json"] {
             let (root, functions) = repository();
-            assert_eq!(read(root.path(), &functions).unwrap().len(), 8);
+            assert_eq!(read(root.path(), &functions).unwrap().len(), 9);
             fs::remove_file(root.path().join("functions/pay").join(name)).unwrap();
             let message = read(root.path(), &functions).unwrap_err().to_string();
             assert!(message.contains(&format!("functions/pay/{name}")), "{message}");
