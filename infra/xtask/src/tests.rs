@@ -10,7 +10,8 @@ use crate::process::Run;
 use crate::project::Project;
 use crate::steps::Steps;
 use crate::tools::{
-    CARGO_LAMBDA, DATEUTIL, LOCALSTRIPE, MINISTACK, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node,
+    CARGO_LAMBDA, DATEUTIL, DOCUMENT_READERS, LOCALSTRIPE, MINISTACK, STRIPE_SDK, WEBHOOK_VERIFIER,
+    WEBHOOK_VERIFIERS, node,
 };
 use crate::{lambda, lint, mutants, planted, process, snippet, template};
 
@@ -51,7 +52,7 @@ fn install(project: &Project) -> Result<()> {
 }
 
 /// Runs all tests, including those that compare Scrip with other implementations: of DynamoDB, Secrets Manager, Stripe,
-/// webhook verification, and dates.
+/// webhook verification, dates, spreadsheets and PDF.
 fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     let mut counted = Counted::default();
     let outcome = steps.step("cargo test", || {
@@ -68,7 +69,8 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
             .env("SCRIP_WEBHOOK_VERIFIERS", WEBHOOK_VERIFIERS.install(project)?.join("python"))
             .env("SCRIP_NODE", node(project)?)
             .env("SCRIP_NODE_MODULES", WEBHOOK_VERIFIER.install(project)?)
-            .env("SCRIP_DATEUTIL", DATEUTIL.install(project)?.join("python"));
+            .env("SCRIP_DATEUTIL", DATEUTIL.install(project)?.join("python"))
+            .env("SCRIP_DOCUMENT_READERS", DOCUMENT_READERS.install(project)?.join("python"));
         process::each_line(tests, |line| {
             println!("{line}");
             counted.add(line);

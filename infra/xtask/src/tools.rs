@@ -32,6 +32,10 @@ pub(crate) const WEBHOOK_VERIFIERS: Tool =
 /// A date library, to compare renewal dates with.
 pub(crate) const DATEUTIL: Tool = Tool { name: "dateutil", requirements: &["python-dateutil==2.9.0.post0"] };
 
+/// Libraries that read spreadsheets and PDF, for the tests of exported files.
+pub(crate) const DOCUMENT_READERS: Tool =
+    Tool { name: "document-readers", requirements: &["openpyxl==3.1.5", "pypdf==7.1.1"] };
+
 /// `cargo lambda`, without its dependency Zig: half a gigabyte that only cross-compiling needs.
 pub(crate) const CARGO_LAMBDA: Tool =
     Tool { name: "cargo-lambda", requirements: &["--no-deps", "cargo-lambda==1.9.2"] };

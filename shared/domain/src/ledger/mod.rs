@@ -29,5 +29,5 @@ pub use passed_over::{PassedOverLot, PassedOverReason};
 pub use posting::{Attempt, BatchOutcome, ClaimKey, Direction, Entry, Guard, Move, PlanTransition, Posting};
 pub use receipt::Receipt;
 pub use refusal::Refusal;
-pub use share::{DrawdownKind, DrawdownReason, Drawn, RefundReason, Share};
+pub use share::{DrawdownKind, DrawdownReason, Drawn, RefundDetails, RefundReason, Share};
 pub use spending_limit::SpendingLimit;

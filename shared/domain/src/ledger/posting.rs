@@ -117,6 +117,24 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Its name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debit => "DEBIT",
+            Self::Credit => "CREDIT",
+        }
+    }
+
+    /// The category of a transaction in this direction (seed: `category`).
+    #[must_use]
+    pub fn category(self) -> &'static str {
+        match self {
+            Self::Debit => "usage",
+            Self::Credit => "purchase",
+        }
+    }
+
     /// The amount as a signed change: positive for a credit.
     #[must_use]
     pub fn signed(self, amount: Credits) -> i64 {

@@ -1,6 +1,8 @@
 //! A transaction as recorded in the ledger.
 
-use crate::{Balance, Credits, Details, Direction, Entry, LotId, Move, Source};
+use crate::{
+    Balance, Credits, Details, Direction, Drawn, Entry, EntryId, HoldId, LotId, Move, Share, Source,
+};
 
 /// A transaction as recorded: the entry, its number in the ledger, the request's details, and the balance after
 /// it.
@@ -73,9 +75,62 @@ impl Receipt {
     /// and those of an unlimited plan are not part of the balance.
     #[must_use]
     pub fn net(&self) -> i64 {
-        let counts = |part: &&Move| part.lot.is_counted();
+        self.sum(|_| true)
+    }
+
+    /// The part of [`Receipt::net`] that credits of one source make up. The parts of all sources add up to it.
+    #[must_use]
+    pub fn net_of(&self, source: Source) -> i64 {
+        self.sum(|part| part.source == source)
+    }
+
+    fn sum(&self, is_part: impl Fn(&Move) -> bool) -> i64 {
+        let counts = |part: &&Move| part.lot.is_counted() && is_part(part);
         let signed = |part: &Move| part.direction.signed(part.amount);
         self.entry.moves.iter().filter(counts).map(signed).fold(0, i64::saturating_add)
+    }
+}
+
+impl Receipt {
+    /// The transaction id that callers know: a purchase has it before its entry is written.
+    #[must_use]
+    pub fn transaction_id(&self) -> EntryId {
+        self.details.paid.as_ref().map_or(self.entry.id, |paid| paid.transaction)
+    }
+
+    /// Its status (seed: `status`): `postPaid` when a part of it is spent on account, `approved` otherwise.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        if self.is_on_account() { "postPaid" } else { "approved" }
+    }
+
+    /// The credits of each lot that gave or received some, in the order of consumption; for a capture, the credits
+    /// of its hold.
+    #[must_use]
+    pub fn shares(&self) -> Vec<Share> {
+        match self.details.drawn.as_ref().filter(|drawn| drawn.is_capture()) {
+            Some(captured) => captured.shares.clone(),
+            None => self.sources().iter().map(Share::from).collect(),
+        }
+    }
+
+    /// Available credits right after it, as the lines of the ledger add up.
+    #[must_use]
+    pub fn balance_after(&self) -> Credits {
+        self.balance.booked().unwrap_or(Credits::MAX)
+    }
+
+    /// The hold that it made, captured or released.
+    #[must_use]
+    pub fn hold(&self) -> Option<HoldId> {
+        let drawn = self.details.drawn.as_ref().filter(|drawn| drawn.refund().is_none());
+        drawn.map(|drawn| drawn.of).or(self.is_hold().then_some(self.entry.id)).map(HoldId::from)
+    }
+
+    /// Held credits that it spends, for a capture. They are usage although its amount is 0.
+    #[must_use]
+    pub fn captured(&self) -> Option<Credits> {
+        self.details.drawn.as_ref().filter(|drawn| drawn.is_capture()).map(Drawn::amount)
     }
 }
 

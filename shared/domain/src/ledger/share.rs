@@ -84,11 +84,39 @@ impl From<&Move> for Share {
     }
 }
 
+/// What a refund says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundDetails {
+    /// The debit that is refunded.
+    pub of: EntryId,
+    /// The reason.
+    pub reason: RefundReason,
+    /// The earlier debit for the same operation, if the reason is a duplicate.
+    pub duplicate_of: Option<EntryId>,
+}
+
 impl Drawn {
     /// The number of credits.
     #[must_use]
     pub fn amount(&self) -> Credits {
         sum(&self.shares)
+    }
+
+    /// Whether held credits are spent.
+    #[must_use]
+    pub fn is_capture(&self) -> bool {
+        self.why == DrawdownReason::Capture
+    }
+
+    /// The refund, if it is one.
+    #[must_use]
+    pub fn refund(&self) -> Option<RefundDetails> {
+        match self.why {
+            DrawdownReason::Refund { reason, twin, .. } => {
+                Some(RefundDetails { of: self.of, reason, duplicate_of: twin })
+            }
+            DrawdownReason::Capture | DrawdownReason::Release | DrawdownReason::Expiry => None,
+        }
     }
 }
 
@@ -116,6 +144,29 @@ pub enum RefundReason {
     PoorQualityDocument,
     /// The screening was completed: no refund.
     FalsePositive,
+}
+
+impl RefundReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::TechnicalFailure,
+        Self::DuplicateOperation,
+        Self::CanceledVerification,
+        Self::PoorQualityDocument,
+        Self::FalsePositive,
+    ];
+
+    /// Its name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TechnicalFailure => "technical_failure",
+            Self::DuplicateOperation => "duplicate_operation",
+            Self::CanceledVerification => "canceled_verification",
+            Self::PoorQualityDocument => "poor_quality_document",
+            Self::FalsePositive => "false_positive",
+        }
+    }
 }
 
 impl Share {

@@ -70,3 +70,99 @@ fn a_lot_that_made_room_is_not_a_source() {
     let summary: Vec<_> = receipt.sources().iter().map(|part| (part.lot, part.amount.get())).collect();
     assert_eq!(summary, [(LotId::Granted(id(99)), 5)]);
 }
+
+/// A debit of nine credits with `drawn` as its details.
+fn debit(drawn: Option<Drawn>) -> Receipt {
+    let before = account("sub 2, bonus 3, limit 9");
+    let operation = Operation::try_from("x".to_owned()).unwrap();
+    let request = Consume { operation, amount: credits(9), service: None };
+    let entry = consume(&before, &request, &attempt(99, at(NOW))).unwrap().entry;
+    let details = Details { drawn, ..Details::default() };
+    Receipt { entry, sequence: 1, details, balance: before.balance(at(NOW)) }
+}
+
+/// reason of the drawdown => hold, captured credits, lots
+#[test]
+fn a_transaction_shows_what_it_was_drawn_from() {
+    let hold = || Some(HoldId::from(id(7)));
+    for (why, hold, captured, lots) in [
+        (DrawdownReason::Capture, hold(), Some(4), "lot1 4 purchased"),
+        (DrawdownReason::Release, hold(), None, "sub 2, lot2 3, owed 4"),
+        (DrawdownReason::Expiry, hold(), None, "sub 2, lot2 3, owed 4"),
+        (super::restore::refund(), None, None, "sub 2, lot2 3, owed 4"),
+    ] {
+        let shares = super::restore::shares("lot1 4 purchased");
+        let receipt = debit(Some(Drawn { of: id(7), why: why.clone(), shares }));
+        let found = (receipt.hold(), receipt.captured().map(Credits::get));
+        assert_eq!(found, (hold, captured), "{why:?}");
+        assert_eq!(receipt.shares(), super::restore::shares(lots), "{why:?}");
+    }
+    let mut holding = debit(None);
+    assert_eq!((holding.hold(), holding.captured()), (None, None));
+    holding.entry.operation = Operation::try_from("credit.hold".to_owned()).unwrap();
+    assert_eq!(holding.hold(), Some(HoldId::from(id(99))));
+}
+
+#[test]
+fn a_refund_names_its_debit_and_its_duplicate() {
+    let drawn = |why| Drawn { of: id(7), why, shares: vec![] };
+    let reason = RefundReason::DuplicateOperation;
+    let refund = drawn(DrawdownReason::Refund { reason, note: None, twin: Some(id(6)) }).refund();
+    assert_eq!(refund, Some(RefundDetails { of: id(7), reason, duplicate_of: Some(id(6)) }));
+    for why in [DrawdownReason::Capture, DrawdownReason::Release, DrawdownReason::Expiry] {
+        assert_eq!(drawn(why).refund(), None);
+    }
+}
+
+/// The parts by source add up to the change of the balance; what is spent on account is no part of it.
+#[test]
+fn the_change_of_the_balance_has_parts() {
+    let receipt = debit(None);
+    let parts = [Source::Subscription, Source::Purchased, Source::Bonus, Source::PostPaid];
+    assert_eq!(parts.map(|source| receipt.net_of(source)), [-2, 0, -3, 0]);
+    assert_eq!((receipt.net(), receipt.balance_after()), (-5, credits(5)));
+}
+
+/// Only a debit is post-paid: a credit that settles a debt is not.
+#[test]
+fn a_transaction_has_a_status() {
+    let mut receipt = debit(None);
+    assert_eq!(receipt.status(), "postPaid");
+    receipt.entry.direction = Direction::Credit;
+    assert_eq!(receipt.status(), "approved");
+    receipt.entry.direction = Direction::Debit;
+    receipt.entry.moves.pop();
+    assert_eq!(receipt.status(), "approved");
+}
+
+#[test]
+fn a_purchase_has_the_id_that_its_caller_knows() {
+    let mut receipt = debit(None);
+    assert_eq!(receipt.transaction_id(), id(99));
+    let method = Reference::try_from("pm_1".to_owned()).unwrap();
+    let price = Money::new(1, Currency::GBP).unwrap();
+    receipt.details.paid = Some(PaymentDetails {
+        transaction: id(5),
+        method,
+        price,
+        rate: None,
+        package: None,
+        payment: None,
+        receipt: None,
+    });
+    assert_eq!(receipt.transaction_id(), id(5));
+}
+
+/// Names in files are those of the API.
+#[test]
+fn names_are_those_of_the_api() {
+    for reason in RefundReason::ALL {
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+    }
+    for (direction, name, category) in
+        [(Direction::Debit, "DEBIT", "usage"), (Direction::Credit, "CREDIT", "purchase")]
+    {
+        assert_eq!(serde_json::to_value(direction).unwrap(), name);
+        assert_eq!((direction.as_str(), direction.category()), (name, category));
+    }
+}

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::{BalanceView, MoneyView};
 use crate::timestamp;
 use domain::{
-    self, Decline, Details, Direction, Drawdown, DrawdownKind, DrawdownReason, HoldId, Move, PaymentDetails,
-    Purchase, PurchaseStatus, Receipt, RefundReason, Remainder, Service, Share, Source,
+    self, Decline, Details, Direction, Drawdown, DrawdownKind, Drawn, Move, PaymentDetails, Purchase,
+    PurchaseStatus, Receipt, RefundReason, Remainder, Service, Share, Source,
 };
 
 /// One line of the ledger.
@@ -225,38 +225,26 @@ pub struct SourceShare {
 
 impl From<&Receipt> for TransactionView {
     fn from(receipt: &Receipt) -> Self {
-        let Receipt { entry, sequence, details, balance } = receipt;
-        let bought = details.paid.as_ref().map(|paid| paid.transaction);
+        let Receipt { entry, sequence, details, .. } = receipt;
         Self {
-            transaction_id: bought.unwrap_or(entry.id).to_string(),
+            transaction_id: receipt.transaction_id().to_string(),
             direction: entry.direction,
-            category: match entry.direction {
-                Direction::Debit => "usage",
-                Direction::Credit => "purchase",
-            },
-            status: if receipt.is_on_account() { "postPaid" } else { "approved" },
+            category: entry.direction.category(),
+            status: receipt.status(),
             amount: entry.amount.get(),
             net: Some(receipt.net()).filter(|net| *net != entry.direction.signed(entry.amount)),
             operation: entry.operation.as_str().to_owned(),
-            sources: match details.drawn.as_ref().filter(|drawn| drawn.why == DrawdownReason::Capture) {
-                Some(captured) => captured.shares.iter().map(SourceShare::from).collect(),
-                None => receipt.sources().iter().map(SourceShare::from).collect(),
-            },
+            sources: receipt.shares().iter().map(SourceShare::from).collect(),
             expired: receipt.ended().map(domain::Credits::get),
-            balance_after: Some(balance.booked().unwrap_or(domain::Credits::MAX).get()),
+            balance_after: Some(receipt.balance_after().get()),
             sequence: Some(*sequence),
             timestamp: entry.at,
             plan: entry
                 .switch
                 .as_ref()
                 .map(|switch| PlanShift { from: switch.from.0.clone(), to: switch.to.0.clone() }),
-            hold_id: details
-                .drawn
-                .as_ref()
-                .filter(|drawn| !matches!(drawn.why, DrawdownReason::Refund { .. }))
-                .map(|drawn| drawn.of)
-                .or(receipt.is_hold().then_some(entry.id))
-                .map(|hold| HoldId::from(hold).to_string()),
+            hold_id: receipt.hold().map(|hold| hold.to_string()),
+            captured: receipt.captured().map(domain::Credits::get),
             ..Self::of_details(details)
         }
     }
@@ -298,15 +286,11 @@ impl TransactionView {
     fn of_details(details: &Details) -> Self {
         let text = |text: &Option<domain::Reference>| text.as_ref().map(|text| text.as_str().to_owned());
         let paid = details.paid.as_ref();
-        let drawn = details.drawn.as_ref();
-        let refund = drawn.and_then(|drawn| match &drawn.why {
-            DrawdownReason::Refund { reason, twin, .. } => Some((drawn.of, (*reason, *twin))),
-            DrawdownReason::Capture | DrawdownReason::Release | DrawdownReason::Expiry => None,
-        });
+        let refund = details.drawn.as_ref().and_then(Drawn::refund);
         Self {
             transaction_id: String::new(),
             direction: Direction::Credit,
-            category: "purchase",
+            category: Direction::Credit.category(),
             status: "approved",
             amount: 0,
             net: None,
@@ -333,14 +317,12 @@ impl TransactionView {
             monitor_id: details.monitor.map(|monitor| monitor.to_string()),
             failure: None,
             next_action: None,
-            refund_of: refund.map(|(of, _)| of.to_string()),
-            reason: refund.map(|(_, (reason, _))| reason),
-            duplicate_of: refund.and_then(|(_, (_, twin))| twin).map(|twin| twin.to_string()),
+            refund_of: refund.map(|refund| refund.of.to_string()),
+            reason: refund.map(|refund| refund.reason),
+            duplicate_of: refund.and_then(|refund| refund.duplicate_of).map(|twin| twin.to_string()),
             hold_id: None,
             held_for: details.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()),
-            captured: drawn
-                .filter(|drawn| drawn.why == DrawdownReason::Capture)
-                .map(|drawn| drawn.amount().get()),
+            captured: None,
             settle_by: details.settle_by.as_ref().map(timestamp::text),
             batch: details
                 .batch
