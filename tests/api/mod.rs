@@ -38,6 +38,8 @@ mod settings_outage;
 mod settings_outage_freeze;
 mod spendable;
 mod spending_limit;
+mod statements;
+mod statements_of_histories;
 mod subscription;
 mod test_clock;
 mod time;

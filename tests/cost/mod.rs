@@ -7,5 +7,6 @@ mod jobs;
 mod recovery;
 mod remainders;
 mod requests;
+mod statements;
 mod units;
 mod usage;

@@ -21,6 +21,7 @@ mod purchase_deadline;
 mod remainders;
 mod scheduled_jobs;
 mod settings;
+mod statements;
 mod tampered_remainders;
 mod tampering;
 mod unreadable_accounts;

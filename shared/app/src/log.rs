@@ -12,7 +12,7 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 28] = [
+const OURS: [&str; 29] = [
     "app",
     "aws",
     "domain",
@@ -37,6 +37,7 @@ const OURS: [&str; 28] = [
     "refund",
     "renewal",
     "settings",
+    "statements",
     "subscription",
     "transactions",
     "webhook_delivery",

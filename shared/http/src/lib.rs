@@ -5,6 +5,7 @@ mod caller;
 mod context;
 mod error;
 mod etag;
+mod file_reply;
 mod id;
 mod idempotency_header;
 mod idempotent;
@@ -22,13 +23,15 @@ pub mod timestamp;
 mod views;
 
 pub use app::{
-    App, Clock, CursorKey, Fatal, Listing, MissingVariable, SystemClock, WeakKey, connection, start_log,
+    App, Clock, CursorKey, Fatal, Listing, MissingVariable, PlanPrices, PricedUsage, SystemClock, WeakKey,
+    connection, price_usage, priced_lots, start_log,
 };
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
 pub use caller::{Caller, LastKnownOperator, Needs, Operator, may};
 pub use context::RequestContext;
 pub use error::ApiError;
 pub use etag::IfMatch;
+pub use file_reply::FileReply;
 pub use id::{Id, PathId};
 pub use idempotency_header::IdempotencyHeader;
 pub use idempotent::{Idempotent, IdempotentOptional, MaybeIdempotent};
