@@ -3,9 +3,9 @@
 use serde_json::json;
 use tests::{World, unique};
 
-/// A stored statement is one read of half a unit for each 4 KB. A new one reads the watermark, the latest statement, account,
-/// organisation, plans and catalogue, two checkpoints, the month's rollups, the last row with its link, each lot that paid,
-/// and each purchase with its row; and writes itself.
+/// A stored statement is one read of half a unit for each 4 KB. A new one reads the watermark, the latest statement,
+/// account, organisation, plans and catalogue, two checkpoints, the month's rollups, the last row with its link, each
+/// lot that paid, and each purchase with its row; and writes itself.
 #[tokio::test]
 async fn statements_cost_what_they_read() {
     const LIST: &str = "/api/v3/credits/statements";

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
-use store::{Fault, KnownStatement};
+use store::{Fault, StoredMonthlyStatement};
 
 use super::statement::MonthlyStatement;
 
@@ -11,7 +11,7 @@ use super::statement::MonthlyStatement;
 ///
 /// # Errors
 /// None in practice: every statement can be written as JSON.
-pub(crate) fn with_hash(mut statement: MonthlyStatement) -> Result<KnownStatement, Fault> {
+pub(crate) fn with_hash(mut statement: MonthlyStatement) -> Result<StoredMonthlyStatement, Fault> {
     let unwritable = |error: serde_json::Error| Fault::corrupt("a monthly statement", error);
     let mut value = serde_json::to_value(&statement).map_err(unwritable)?;
     if let Some(fields) = value.as_object_mut() {
@@ -20,7 +20,7 @@ pub(crate) fn with_hash(mut statement: MonthlyStatement) -> Result<KnownStatemen
     let without = serde_json_canonicalizer::to_vec(&value).map_err(unwritable)?;
     statement.hash = hexadecimal(&Sha256::digest(without));
     let text = serde_json_canonicalizer::to_string(&statement).map_err(unwritable)?;
-    Ok(KnownStatement { month: statement.month, text })
+    Ok(StoredMonthlyStatement { month: statement.month, text })
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

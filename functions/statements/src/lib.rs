@@ -61,8 +61,8 @@ struct StatementQuery {
     format: Format,
 }
 
-/// Lists the months that have a statement, the newest first: all months since the organisation was opened that are closed. A
-/// month is closed by the first transaction after it; the renewal makes one in every month.
+/// Lists the months that have a statement, the newest first: all months since the organisation was opened that are
+/// closed. A month is closed by the first transaction after it; the renewal makes one in every month.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/statements",
@@ -85,8 +85,8 @@ async fn list_statements(State(app): State<Arc<App>>, caller: Caller<may::Read>)
     Reply::page(&months, None)
 }
 
-/// Returns the statement of a closed month: what each bucket had, gained and lost, what was used and what it cost, what was
-/// bought, and the range of the hash chain that proves it. With `format=pdf`, the same as a document.
+/// Returns the statement of a closed month: what each bucket had, gained and lost, what was used and what it cost, what
+/// was bought, and the range of the hash chain that proves it. With `format=pdf`, the same as a document.
 ///
 /// A statement is made once and never changes. Refunds count in the month in which they are made.
 #[utoipa::path(

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{Account, AccountId, Mode, MonthFlow, Period, days_of};
 use scrip_http::{ApiError, App, Caller, may, timestamp};
-use store::{ClosedMonth, Fault, KnownStatement, MonthPurchases, Unsettled, Watermark};
+use store::{ClosedMonth, Fault, MonthPurchases, StoredMonthlyStatement, Unsettled, Watermark};
 
 use super::closing::{Mismatch, Opening, same};
 use super::hash::with_hash;
@@ -15,7 +15,7 @@ const MONTHS_MAX: usize = 24;
 
 /// The error for months before the organisation.
 const BEFORE: ApiError = ApiError::NotFound(
-    "the organisation did not exist in this month; GET /api/v3/credits/statements lists the months that have a statement",
+    "the organisation did not exist in this month; GET /api/v3/credits/statements lists the months that have one",
 );
 
 /// The month in which an organisation was opened.
@@ -43,13 +43,13 @@ pub(crate) async fn last_closed(app: &App, account: AccountId) -> Result<Option<
 /// The statement of a month: as stored, or made now, and before it those of the months that have none yet.
 ///
 /// # Errors
-/// [`ApiError::MonthOpen`]; [`Fault::Busy`] where more than [`MONTHS_MAX`] are missing, which the next request continues; when
-/// a table does not answer; when the month does not add up.
+/// [`ApiError::MonthOpen`]; [`Fault::Busy`] where more than [`MONTHS_MAX`] are missing, which the next request
+/// continues; when a table does not answer; when the month does not add up.
 pub(crate) async fn statement(
     app: &App,
     caller: &Caller<may::Read>,
     month: Period,
-) -> Result<KnownStatement, ApiError> {
+) -> Result<StoredMonthlyStatement, ApiError> {
     let account = caller.account;
     if month < first_month(account) {
         return Err(BEFORE);
@@ -61,7 +61,7 @@ pub(crate) async fn statement(
     if watermark.open_month().is_none_or(|open| open <= month) {
         return Err(ApiError::MonthOpen { month });
     }
-    let mut known = app.activity.latest_statement(account, month).await?;
+    let mut known = app.activity.latest_monthly_statement(account, month).await?;
     let maker = Maker::new(app, caller, watermark).await?;
     for _ in 0..MONTHS_MAX {
         let (next, opening) = match &known {
@@ -70,7 +70,7 @@ pub(crate) async fn statement(
             Some(known) => (known.month.next(), Opening::after(&MonthlyStatement::read(known)?)),
         };
         let made = with_hash(maker.make(next, opening).await?)?;
-        known = Some(app.activity.keep_statement(account, made).await?);
+        known = Some(app.activity.keep_monthly_statement(account, made).await?);
     }
     Ok(known.filter(|known| known.month == month).ok_or(Fault::Busy)?)
 }

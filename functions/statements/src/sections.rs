@@ -149,8 +149,9 @@ pub(crate) fn proof(statement: &MonthlyStatement) -> Section {
             range,
             format!("Hash of the ledger before them: {}", ledger.opening_hash),
             format!("Hash of the ledger including them: {}", ledger.closing_hash),
-            "Each transaction is hashed together with the hash before it, so these two hashes prove which transactions the \
-             statement is made from. GET /api/v3/credits/audit returns them; functions/transactions/verify.py checks them."
+            "Each transaction is hashed together with the hash before it, so these two hashes prove which \
+             transactions the statement is made from. GET /api/v3/credits/audit returns them, and the program \
+             functions/transactions/verify.py checks them."
                 .to_owned(),
         ],
         ..section("Proof")

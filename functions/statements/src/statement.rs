@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{AccountId, Period};
 use serde::{Deserialize, Serialize};
-use store::{Fault, KnownStatement};
+use store::{Fault, StoredMonthlyStatement};
 use utoipa::ToSchema;
 
 /// The number of characters of an organisation's id that a number has.
@@ -88,8 +88,8 @@ pub(crate) struct Buckets {
     pub(crate) bonus: BucketView,
 }
 
-/// What a bucket had, gained and lost. `closing` is `opening` and all of `in` less all of `out`; it is also `opening + added +
-/// refunded - used - expired - held - withdrawn`.
+/// What a bucket had, gained and lost. `closing` is `opening` and all of `in` less all of `out`; it is also `opening +
+/// added + refunded - used - expired - held - withdrawn`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = BucketOfMonth)]
 pub(crate) struct BucketView {
@@ -188,7 +188,7 @@ impl MonthlyStatement {
     ///
     /// # Errors
     /// When it is not what this code writes.
-    pub(crate) fn read(known: &KnownStatement) -> Result<Self, Fault> {
+    pub(crate) fn read(known: &StoredMonthlyStatement) -> Result<Self, Fault> {
         serde_json::from_str(&known.text).map_err(|error| Fault::corrupt("a monthly statement", error))
     }
 }

@@ -16,7 +16,8 @@ pub struct PlanPrices {
 }
 
 impl PlanPrices {
-    /// Reads the plans of an account: its last hundred changes of plan, and the catalogue, as of `wall` at most a minute ago.
+    /// Reads the plans of an account: its last hundred changes of plan, and the catalogue, as of `wall` at most a
+    /// minute ago.
     ///
     /// # Errors
     /// When a table does not answer.
@@ -26,8 +27,9 @@ impl PlanPrices {
         Ok(Self { catalogue, switches, plan: account.plan.clone() })
     }
 
-    /// The price of a lot's credits: what was paid for them, or for subscription credits the list price of the plan for its
-    /// allowance. `None` for credits that were not bought, and where the plan is unlimited, free or without an allowance.
+    /// The price of a lot's credits: what was paid for them, or for subscription credits the list price of the plan for
+    /// its allowance. `None` for credits that were not bought, and where the plan is unlimited, free or without an
+    /// allowance.
     #[must_use]
     pub fn price(&self, record: &LotRecord) -> Option<LotPrice> {
         if record.source != Source::Subscription {

@@ -21,7 +21,7 @@ mod write;
 
 pub use activity::activity_table::Activity;
 pub use activity::lots::CountedLot;
-pub use activity::monthly_statements::KnownStatement;
+pub use activity::monthly_statements::StoredMonthlyStatement;
 pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;
 pub use activity::webhooks::{AddedWebhook, WebhookKey};

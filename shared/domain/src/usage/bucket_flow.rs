@@ -57,8 +57,8 @@ impl BucketFlow {
         largest(&self.gained, most)
     }
 
-    /// What it lost, by operation: at most `most`, those of the ledger itself first, then those with the most credits. The
-    /// others are added up as [`Rollup::OTHERS`].
+    /// What it lost, by operation: at most `most`, those of the ledger itself first, then those with the most credits.
+    /// The others are added up as [`Rollup::OTHERS`].
     #[must_use]
     pub fn largest_lost(&self, most: usize) -> BTreeMap<String, i64> {
         largest(&self.lost, most)

@@ -43,8 +43,8 @@ impl Watermark {
 }
 
 impl Ledger {
-    /// A month of the chain; `None` unless it is closed, and events were emitted and usage was counted through its last row.
-    /// Costs two queries of one item.
+    /// A month of the chain; `None` unless it is closed, and events were emitted and usage was counted through its last
+    /// row. Costs two queries of one item.
     ///
     /// # Errors
     /// When the table does not answer; when a checkpoint is unreadable.

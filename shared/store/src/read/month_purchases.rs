@@ -25,12 +25,12 @@ pub struct MonthPurchases {
 }
 
 impl Ledger {
-    /// The `count` purchases whose granting rows are in a closed month. Reads purchases, the newest first, from the month's
-    /// end on, until all are found: for each 50 a query, and one row for each that is approved.
+    /// The `count` purchases whose granting rows are in a closed month. Reads purchases, the newest first, from the
+    /// month's end on, until all are found: for each 50 a query, and one row for each that is approved.
     ///
     /// # Errors
-    /// [`Fault::Busy`] when one of them is not found: it is granted, and its own record does not say so yet. When the table
-    /// does not answer; when a record is unreadable.
+    /// [`Fault::Busy`] when one of them is not found: it is granted, and its own record does not say so yet. When the
+    /// table does not answer; when a record is unreadable.
     pub async fn month_purchases(
         &self,
         account: AccountId,

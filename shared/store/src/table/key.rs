@@ -156,7 +156,9 @@ impl Key<'_> {
                 (month_rollup_partition(*account, *month, *kind, *shard), name.clone())
             }
             Key::Lot(account, lot) => (lot_partition(*account), lot.age().bare()),
-            Key::MonthlyStatement(account, month) => (statement_partition(*account), month.to_string()),
+            Key::MonthlyStatement(account, month) => {
+                (monthly_statement_partition(*account), month.to_string())
+            }
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
@@ -233,7 +235,7 @@ pub(crate) fn lot_partition(account: AccountId) -> String {
 }
 
 /// The partition with the monthly statements of an account.
-pub(crate) fn statement_partition(account: AccountId) -> String {
+pub(crate) fn monthly_statement_partition(account: AccountId) -> String {
     format!("STATEMENTS#{account}")
 }
 
