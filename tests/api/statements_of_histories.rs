@@ -119,6 +119,9 @@ fn causes(rows: &[Receipt]) -> BTreeMap<(&'static str, &'static str), i64> {
     sums
 }
 
+/// Reads a number of credits in a row.
+type ReadCredits = fn(&Receipt) -> u64;
+
 /// Compares a statement with the rows of its range.
 fn check(statement: &Value, rows: &[Receipt], before: Option<&Receipt>) {
     let mut found = BTreeMap::new();
@@ -146,11 +149,12 @@ fn check(statement: &Value, rows: &[Receipt], before: Option<&Receipt>) {
     let last = rows.last().or(before).unwrap();
     assert_eq!(closing, signed(last.balance.booked().unwrap().get()));
     assert_eq!(statement["balance"]["closing"], json!(closing));
-    for (field, read) in [
-        ("held", (|row: &Receipt| row.balance.held.get()) as fn(&Receipt) -> u64),
+    let fields: [(&str, ReadCredits); 3] = [
+        ("held", |row| row.balance.held.get()),
         ("outstanding", |row| row.balance.post_paid.map_or(0, |post_paid| post_paid.outstanding.get())),
         ("disputed", |row| row.balance.disputed.get()),
-    ] {
+    ];
+    for (field, read) in fields {
         let stated = json!({ "opening": before.map_or(0, read), "closing": read(last) });
         assert_eq!(statement[field], stated, "{field}");
     }

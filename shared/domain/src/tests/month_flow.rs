@@ -40,20 +40,15 @@ fn flow(lines: &[Line]) -> MonthFlow {
     flow
 }
 
-#[test]
-fn causes_add_up_to_the_change() {
+/// Lines, and what they are by cause.
+type Case = (Vec<Line>, FlowCauses);
+
+const NONE: FlowCauses = FlowCauses { added: 0, used: 0, refunded: 0, expired: 0, held: 0, withdrawn: 0 };
+
+fn holds() -> [Case; 3] {
     use Direction::{Credit, Debit};
-    use Source::{Bonus, PostPaid, Purchased, Subscription};
-    let none = FlowCauses::default();
-    for (lines, expected) in [
-        (vec![Line("aml.pep", Purchased, 1, Debit, 5)], FlowCauses { used: 5, ..none }),
-        (
-            vec![
-                Line("credit.renewal", Subscription, MONTH, Debit, 3),
-                Line("credit.renewal", Subscription, MONTH, Credit, 9),
-            ],
-            FlowCauses { added: 9, expired: 3, ..none },
-        ),
+    use Source::Bonus;
+    [
         // A part of a hold is captured, and the rest released.
         (
             vec![
@@ -61,39 +56,50 @@ fn causes_add_up_to_the_change() {
                 Line("captured kyt.wallet", Bonus, 1, Debit, 4),
                 Line("credit.release", Bonus, 1, Credit, 5),
             ],
-            FlowCauses { used: 4, ..none },
+            FlowCauses { used: 4, ..NONE },
         ),
         // Held credits of a lot that has ended meanwhile.
         (
             vec![Line("credit.release", Bonus, 1, Credit, 5), Line("credit.release", Bonus, 1, Debit, 5)],
-            FlowCauses { held: -5, expired: 5, ..none },
+            FlowCauses { held: -5, expired: 5, ..NONE },
         ),
         // A release makes two lots merge.
         (
             vec![Line("credit.release", Bonus, 1, Credit, 12), Line("credit.release", Bonus, 2, Debit, 7)],
-            FlowCauses { held: -5, ..none },
+            FlowCauses { held: -5, ..NONE },
+        ),
+    ]
+}
+
+fn others() -> [Case; 7] {
+    use Direction::{Credit, Debit};
+    use Source::{Bonus, PostPaid, Purchased, Subscription};
+    let month = |operation, direction, credits| Line(operation, Subscription, MONTH, direction, credits);
+    [
+        (vec![Line("aml.pep", Purchased, 1, Debit, 5)], FlowCauses { used: 5, ..NONE }),
+        (vec![Line("aml.pep", PostPaid, 1, Debit, 5)], NONE),
+        (
+            vec![month("credit.renewal", Debit, 3), month("credit.renewal", Credit, 9)],
+            FlowCauses { added: 9, expired: 3, ..NONE },
         ),
         // A refund beyond a smaller plan.
         (
-            vec![
-                Line("credit.refund", Subscription, MONTH, Credit, 8),
-                Line("credit.refund", Subscription, MONTH, Debit, 3),
-            ],
-            FlowCauses { refunded: 8, expired: 3, ..none },
+            vec![month("credit.refund", Credit, 8), month("credit.refund", Debit, 3)],
+            FlowCauses { refunded: 8, expired: 3, ..NONE },
         ),
         (
             vec![
                 Line("credit.dispute", Purchased, 1, Debit, 6),
                 Line("credit.dispute_won", Purchased, 1, Credit, 2),
             ],
-            FlowCauses { withdrawn: 4, ..none },
+            FlowCauses { withdrawn: 4, ..NONE },
         ),
         (
             vec![
                 Line("credit.adjustment", Bonus, 1, Debit, 2),
                 Line("credit.adjustment", Bonus, 3, Credit, 1),
             ],
-            FlowCauses { added: 1, withdrawn: 2, ..none },
+            FlowCauses { added: 1, withdrawn: 2, ..NONE },
         ),
         // A grant makes two lots merge.
         (
@@ -102,19 +108,23 @@ fn causes_add_up_to_the_change() {
                 Line("credit.grant", Bonus, 2, Debit, 3),
                 Line("credit.grant", Bonus, 3, Credit, 3),
             ],
-            FlowCauses { added: 4, ..none },
+            FlowCauses { added: 4, ..NONE },
         ),
-        (vec![Line("aml.pep", PostPaid, 1, Debit, 5)], none),
-    ] {
+    ]
+}
+
+#[test]
+fn causes_add_up_to_the_change() {
+    for (lines, expected) in holds().into_iter().chain(others()) {
         let flow = flow(&lines);
-        let source = lines[0].1;
+        let Line(operation, source, ..) = lines[0];
         let bucket = match source {
-            Subscription => &flow.subscription,
-            Purchased => &flow.purchased,
-            Bonus | PostPaid => &flow.bonus,
+            Source::Subscription => &flow.subscription,
+            Source::Purchased => &flow.purchased,
+            Source::Bonus | Source::PostPaid => &flow.bonus,
         };
-        assert_eq!(bucket.causes, expected);
-        assert_eq!(flow.outstanding, if source == PostPaid { 5 } else { 0 });
+        assert_eq!(bucket.causes, expected, "{operation}");
+        assert_eq!(flow.outstanding, if source == Source::PostPaid { 5 } else { 0 });
     }
 }
 
