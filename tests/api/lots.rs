@@ -173,7 +173,7 @@ async fn a_refusal_names_the_lots_that_it_passed_over() {
 }
 
 /// One of the things that happen to an account. What is refused changes nothing.
-async fn step(
+pub(crate) async fn step(
     world: &World,
     org: &Org,
     dice: &mut Dice,

@@ -42,6 +42,8 @@ mod settings_outage_freeze;
 mod showcase;
 mod spendable;
 mod spending_limit;
+mod statements;
+mod statements_of_histories;
 mod subscription;
 mod test_clock;
 mod time;

@@ -9,5 +9,6 @@ mod records;
 mod recovery;
 mod remainders;
 mod requests;
+mod statements;
 mod units;
 mod usage;

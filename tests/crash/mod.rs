@@ -23,6 +23,7 @@ mod remainders;
 mod rollups;
 mod scheduled_jobs;
 mod settings;
+mod statements;
 mod tampered_remainders;
 mod tampering;
 mod unreadable_accounts;

@@ -234,6 +234,13 @@ impl TestProcess {
         answer(finish(purchase::routes(), self.start_as("purchase")), request.unwrap()).await
     }
 
+    /// Reads a path from a new process of a function, with the rights of its role; returns status and body.
+    pub async fn read_as(&self, function: &str, path: &str, key: &str) -> (u16, Value) {
+        let (_, routes) = local::routers().into_iter().find(|(name, _)| *name == function).unwrap();
+        let request = Request::get(path).header("authorization", format!("Bearer {key}")).body(Body::empty());
+        answer(finish(routes, self.start_as(function)), request.unwrap()).await
+    }
+
     /// Sends a request to a new process of the function that serves its route; returns status and body.
     pub async fn call(&self, call: &ApiRequest<'_>) -> (u16, Value) {
         self.warm().call(call).await

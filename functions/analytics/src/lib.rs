@@ -2,7 +2,6 @@
 
 mod cost;
 mod forecast;
-mod list_price;
 mod lot_view;
 mod lots;
 mod request;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{Account, AccountId, EntryId, LotChange, LotState, LotStatus, Service, Source, StatementQuery};
-use scrip_http::{ApiError, App, Caller, Listing, PageLimit, QueryParams, Reply, may};
+use scrip_http::{ApiError, App, Caller, Listing, PageLimit, PlanPrices, QueryParams, Reply, may};
 use serde::{Deserialize, Serialize};
 use store::{CountedLot, StatementPlace, Unsettled};
 use utoipa::IntoParams;
 
-use super::list_price::PlanPrices;
 use super::lot_view::LotView;
 
 /// How many transactions that are not counted yet one request reads at most.
@@ -77,7 +76,7 @@ pub(crate) async fn lots(
         true => Some(BTreeMap::new()),
         false => app.ledger.held_credits(caller.account).await?,
     };
-    let prices = PlanPrices::read(&app, &caller, &page.account).await?;
+    let prices = PlanPrices::read(&app, &page.account, caller.call.moment.wall).await?;
     let mut lots = vec![];
     for CountedLot { record, .. } in page.lots {
         let held = held.as_ref().map(|held| held.get(&record.lot).copied().unwrap_or_default());

@@ -42,6 +42,7 @@ pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
         ("payments", payments::routes()),
         ("purchase", purchase::routes()),
         ("settings", settings::routes()),
+        ("statements", statements::routes()),
         ("subscription", subscription::routes()),
         ("webhooks", webhooks::routes()),
     ]

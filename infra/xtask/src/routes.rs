@@ -57,6 +57,9 @@ fn consume(api: &Gateway<'_>, key: &str) -> Result<()> {
     export(&customer)?;
     let usage = customer.get("/api/v3/credits/usage?groupBy=operation", 200)?;
     ensure!(usage.at("/data/groups/0")? == "operation", "{}", usage.body);
+    customer.get("/api/v3/credits/statements", 200)?;
+    let early = customer.get("/api/v3/credits/statements/2000-01", 404)?;
+    ensure!(early.at("/error/code")? == "NOT_FOUND", "{}", early.body);
     let forecast = customer.get("/api/v3/credits/usage/forecast", 200)?;
     ensure!(forecast.at("/data/status")? == "notEnoughData", "{}", forecast.body);
     Ok(())

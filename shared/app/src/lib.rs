@@ -12,21 +12,25 @@ mod environment;
 mod exports;
 #[cfg(feature = "jobs")]
 mod jobs;
+mod list_price;
 mod log;
 #[cfg(feature = "payments")]
 mod payments;
 #[cfg(feature = "projection")]
 mod projection;
+mod usage_cost;
 #[cfg(feature = "webhooks")]
 mod webhooks;
 
 pub use crate::app::App;
 pub use cursor::{CursorError, CursorKey, Listing, WeakKey};
 pub use environment::{MissingVariable, connection};
+pub use list_price::PlanPrices;
 pub use log::start_log;
 #[cfg(feature = "payments")]
 pub use payments::stripe;
 pub use ports::{Clock, SystemClock};
+pub use usage_cost::{PricedUsage, price_usage, priced_lots};
 
 /// The error of a function that cannot start or continue.
 pub type Fatal = lambda_runtime::Error;

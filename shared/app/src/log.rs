@@ -12,7 +12,7 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 33] = [
+const OURS: [&str; 34] = [
     "app",
     "aws",
     "domain",
@@ -42,6 +42,7 @@ const OURS: [&str; 33] = [
     "refund",
     "renewal",
     "settings",
+    "statements",
     "subscription",
     "transactions",
     "webhook_delivery",

@@ -14,5 +14,6 @@ mod transactions;
 pub use document::{Align, Document, Fact, Footer, Section, Table, TableCell, TableColumn};
 pub use error::DocumentError;
 pub use pdf::render_pdf;
+pub use text::{grouped, signed};
 pub use transactions::{COLUMNS, Column, PDF_ROWS_MAX, Totals, unguarded};
 pub use transactions::{Export, FileFormat, FinishedFile, TransactionFile};

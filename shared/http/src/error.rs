@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::refusal::{Remedy, refusal_code, refusal_details};
+use super::timestamp;
 use app::CursorError;
-use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Refusal};
+use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Period, Refusal};
 use ports::NoRandomness;
 use store::{Fault, Unchanged, Unsettled};
 
@@ -38,6 +39,15 @@ pub enum ApiError {
     /// The resource does not exist for this caller.
     #[error("{0}")]
     NotFound(&'static str),
+    /// The month of a statement is not closed.
+    #[error(
+        "there is no statement of {month} yet: it is closed by the first transaction on or after {}, at the latest by the \
+         renewal of that month; ask again then", timestamp::text(&.month.next().start())
+    )]
+    MonthOpen {
+        /// The month.
+        month: Period,
+    },
     /// The path does not support this method.
     #[error("this path does not support that method; the `Allow` header lists the methods that it supports")]
     MethodNotAllowed,
@@ -206,7 +216,9 @@ impl ApiError {
             Self::CatalogueFull(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::IdempotencyKeyRequired => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_REQUIRED"),
             Self::InvalidCursor => (StatusCode::BAD_REQUEST, "INVALID_CURSOR"),
-            Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Self::NotFound(_) | Self::MonthOpen { .. } | Self::Unsettled(Unsettled::NoAccount) => {
+                (StatusCode::NOT_FOUND, "NOT_FOUND")
+            }
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
@@ -272,6 +284,7 @@ impl ApiError {
             | Self::IdempotencyKeyRequired
             | Self::InvalidCursor
             | Self::NotFound(_)
+            | Self::MonthOpen { .. }
             | Self::MethodNotAllowed
             | Self::TooLarge(_)
             | Self::NotJson

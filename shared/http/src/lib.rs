@@ -7,6 +7,7 @@ mod caller;
 mod context;
 mod error;
 mod etag;
+mod file_reply;
 mod id;
 mod idempotency_header;
 mod idempotent;
@@ -25,7 +26,8 @@ mod verifik;
 mod views;
 
 pub use app::{
-    App, Clock, CursorKey, Fatal, Listing, MissingVariable, SystemClock, WeakKey, connection, start_log,
+    App, Clock, CursorKey, Fatal, Listing, MissingVariable, PlanPrices, PricedUsage, SystemClock, WeakKey,
+    connection, price_usage, priced_lots, start_log,
 };
 pub use attachment::Attachment;
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
@@ -33,6 +35,7 @@ pub use caller::{Caller, LastKnownOperator, Needs, Operator, may};
 pub use context::RequestContext;
 pub use error::ApiError;
 pub use etag::IfMatch;
+pub use file_reply::FileReply;
 pub use id::{Id, PathId};
 pub use idempotency_header::IdempotencyHeader;
 pub use idempotent::{Idempotent, IdempotentOptional, MaybeIdempotent};

@@ -1,7 +1,7 @@
 //! The store: three DynamoDB tables, and the write path. The only crate that names the database.
 //!
 //! [`Ledger`] has accounts, claims and the rows of the ledger. [`Settings`] has organisations, API keys and the
-//! catalogue. [`Activity`] has webhooks, deliveries and rollups of transactions.
+//! catalogue. [`Activity`] has webhooks, deliveries, rollups of transactions and monthly statements.
 //!
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
@@ -24,12 +24,14 @@ mod write;
 
 pub use activity::activity_table::Activity;
 pub use activity::lots::CountedLot;
+pub use activity::monthly_statements::StoredMonthlyStatement;
 pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;
 pub use activity::webhooks::{AddedWebhook, WebhookKey};
 #[cfg(feature = "bulk")]
 pub use bulk::books::{BulkBooks, BulkItem, BulkItems, account_item};
 pub use chain::audit::AuditReport;
+pub use chain::closed_month::ClosedMonth;
 pub use chain::excerpt::{
     ChainPosition, ChainRange, Excerpt, ExcerptCursor, ExcerptPage, ExcerptRow, RowProof,
 };
@@ -42,6 +44,7 @@ pub use event::feed::event_image;
 pub use event::watch::Watch;
 pub use ports::{Moment, random, secret_bytes};
 pub use read::missed::{MissedEntries, SLICE_ROWS, Slice};
+pub use read::month_purchases::MonthPurchases;
 pub use read::plan_history::PlanSwitch;
 pub use read::records::{FoundRecord, RecordPage, RecordsQuery};
 pub use read::statement::{StatementCursor, StatementPage, StatementPlace};

@@ -9,6 +9,7 @@ use super::totals::Totals;
 use crate::document::{Document, Fact, Footer, Section, Table, TableCell, TableColumn};
 use crate::error::DocumentError;
 use crate::pdf::render_pdf;
+use crate::text::{grouped, signed};
 
 /// The most transactions that a PDF may have: about a thousand pages.
 pub const PDF_ROWS_MAX: usize = 20_000;
@@ -124,27 +125,4 @@ fn row(receipt: &Receipt) -> Vec<TableCell> {
 
 fn minute(at: chrono::DateTime<chrono::Utc>) -> String {
     at.format("%Y-%m-%d %H:%M").to_string()
-}
-
-/// A number with a sign: U+2212 for less than zero.
-fn signed(number: i128) -> String {
-    let sign = match number {
-        ..0 => "\u{2212}",
-        0 => "",
-        1.. => "+",
-    };
-    format!("{sign}{}", grouped(number))
-}
-
-/// The digits of a number, with a comma between thousands.
-fn grouped(number: i128) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && digits.len().saturating_sub(place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -21,6 +21,7 @@ mod lot_change;
 mod lot_price;
 mod money;
 mod monitor;
+mod month_flow;
 mod operations;
 mod place;
 mod post_paid;

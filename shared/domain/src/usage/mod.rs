@@ -1,18 +1,22 @@
 //! Usage: what transactions add up to, by day and by what they were for; and what became of lots.
 
+mod bucket_flow;
 mod lot_change;
 mod lot_price;
 mod lot_record;
 mod lot_state;
+mod month_flow;
 mod query;
 mod rollup;
 mod series;
 mod tally;
 
+pub use bucket_flow::{BucketFlow, FlowCauses};
 pub use lot_change::{Arrival, LotChange, LotChangeKind};
 pub use lot_price::{LotPrice, LotPrices};
 pub use lot_record::{Cost, LotRecord};
 pub use lot_state::{LotState, LotStatus};
+pub use month_flow::MonthFlow;
 pub use query::{Dimension, Granularity, Measure, UsageCategory, UsageFilter};
 pub use rollup::{Cell, CellSum, Rollup, RollupLine, RollupLot, RollupPart, RollupRecord};
 pub use series::{Series, UsageOwner, UsageQuery, UsageSeries, UsageSum, days_of, without};

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::Config;
 
 use crate::table::requests::Table;
 
-/// Webhooks, their deliveries, rollups and records of lots: one table, without a stream. No credits depend on it.
+/// Webhooks, their deliveries, rollups, records of lots and monthly statements: one table, without a stream. No credits depend on it.
 #[derive(Debug)]
 pub struct Activity {
     pub(crate) table: Table,

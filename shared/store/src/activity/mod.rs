@@ -1,7 +1,8 @@
-//! The activity table: webhooks, their deliveries, rollups, and records of lots.
+//! The activity table: webhooks, their deliveries, rollups, records of lots, and monthly statements.
 
 pub(crate) mod activity_table;
 pub(crate) mod lots;
+pub(crate) mod monthly_statements;
 pub(crate) mod rollup_reads;
 pub(crate) mod rollups;
 mod webhook_register;

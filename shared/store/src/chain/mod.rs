@@ -1,6 +1,7 @@
 //! The hash chain over the rows of an account: how it grows, excerpts of it, and its audit.
 
 pub(crate) mod audit;
+pub(crate) mod closed_month;
 pub(crate) mod excerpt;
 pub(crate) mod items;
 pub(crate) mod project;

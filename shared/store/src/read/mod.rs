@@ -3,6 +3,7 @@
 pub(crate) mod balance_at;
 mod held_credits;
 pub(crate) mod missed;
+pub(crate) mod month_purchases;
 pub(crate) mod plan_history;
 pub(crate) mod projected_account;
 mod record_index;

@@ -97,6 +97,8 @@ pub(crate) enum Key<'a> {
     MonthRollup(AccountId, Period, char, RowShard, String),
     /// `LOTS#<org>#<mode>` / `<ulid>`: the record of a lot, by the id of its grant, or the first id of its month.
     Lot(AccountId, LotId),
+    /// `STATEMENTS#<org>#<mode>` / `<month>`: a monthly statement.
+    MonthlyStatement(AccountId, Period),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and its delivery state.
     Webhook(AccountId, String),
     /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
@@ -168,6 +170,9 @@ impl Key<'_> {
                 (month_rollup_partition(*account, *month, *kind, *shard), name.clone())
             }
             Key::Lot(account, lot) => (lot_partition(*account), lot.age().bare()),
+            Key::MonthlyStatement(account, month) => {
+                (monthly_statement_partition(*account), month.to_string())
+            }
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
@@ -257,6 +262,11 @@ pub(crate) fn month_rollup_partition(
 /// The partition with the records of an account's lots.
 pub(crate) fn lot_partition(account: AccountId) -> String {
     format!("LOTS#{account}")
+}
+
+/// The partition with the monthly statements of an account.
+pub(crate) fn monthly_statement_partition(account: AccountId) -> String {
+    format!("STATEMENTS#{account}")
 }
 
 /// The partition with the webhooks of an account.

@@ -1,33 +1,37 @@
 //! What credits of lots cost: what was paid, or the list price of the plan.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use domain::{Account, Allowance, Cost, LotPrice, LotRecord, PlanId, Source};
-use scrip_http::{ApiError, App, Caller, may};
-use std::sync::Arc;
-use store::{Catalogue, PlanSwitch};
+use store::{Catalogue, Fault, PlanSwitch};
+
+use crate::App;
 
 /// The plans that an account has had, and what they cost.
-pub(crate) struct PlanPrices {
+pub struct PlanPrices {
     catalogue: Arc<Catalogue>,
     switches: Vec<PlanSwitch>,
     plan: PlanId,
 }
 
 impl PlanPrices {
-    /// Reads the plans of an account: its last hundred changes of plan, and the catalogue.
-    pub(crate) async fn read(
-        app: &App,
-        caller: &Caller<may::Read>,
-        account: &Account,
-    ) -> Result<Self, ApiError> {
-        let catalogue = app.settings.catalogue(caller.call.moment.wall).await?;
+    /// Reads the plans of an account: its last hundred changes of plan, and the catalogue, as of `wall` at most a
+    /// minute ago.
+    ///
+    /// # Errors
+    /// When a table does not answer.
+    pub async fn read(app: &App, account: &Account, wall: DateTime<Utc>) -> Result<Self, Fault> {
+        let catalogue = app.settings.catalogue(wall).await?;
         let switches = app.ledger.plan_history(account.id).await?;
         Ok(Self { catalogue, switches, plan: account.plan.clone() })
     }
 
-    /// The price of a lot's credits: what was paid for them, or for subscription credits the list price of the plan for its
-    /// allowance. `None` for credits that were not bought, and where the plan is unlimited, free or without an allowance.
-    pub(crate) fn price(&self, record: &LotRecord) -> Option<LotPrice> {
+    /// The price of a lot's credits: what was paid for them, or for subscription credits the list price of the plan for
+    /// its allowance. `None` for credits that were not bought, and where the plan is unlimited, free or without an
+    /// allowance.
+    #[must_use]
+    pub fn price(&self, record: &LotRecord) -> Option<LotPrice> {
         if record.source != Source::Subscription {
             return record.cost.map(|cost| LotPrice { cost, amount: record.amount });
         }

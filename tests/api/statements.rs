@@ -1,0 +1,212 @@
+//! Statements of closed months, as JSON and as PDF.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tests::{Org, World, unique};
+use tokio::io::AsyncWriteExt;
+
+const NOW: &str = "2024-01-15T10:30:00Z";
+const STATEMENTS: &str = "/api/v3/credits/statements";
+
+/// Days as seconds.
+const DAY: u64 = 86_400;
+
+pub(crate) async fn statement(world: &World, org: &Org, month: &str) -> Value {
+    world.get(&format!("{STATEMENTS}/{month}"), &org.key).await.data()
+}
+
+/// The bytes of a statement's PDF.
+pub(crate) async fn pdf(world: &World, org: &Org, month: &str) -> Vec<u8> {
+    let path = format!("{STATEMENTS}/{month}?format=pdf");
+    let answer = world.request("GET".parse().unwrap(), &path, &org.key).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/pdf");
+    answer.bytes().await.unwrap().to_vec()
+}
+
+/// The text of a PDF, where `pdftotext` is installed.
+async fn text_of(pdf: &[u8]) -> Option<String> {
+    let mut program = tokio::process::Command::new("pdftotext");
+    program.args(["-layout", "-", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = program.spawn().ok()?;
+    running.stdin.take().unwrap().write_all(pdf).await.unwrap();
+    let ended = running.wait_with_output().await.unwrap();
+    Some(String::from_utf8(ended.stdout).unwrap())
+}
+
+/// An organisation with a purchase, debits, a hold that goes on into the next month, and a bonus that expires.
+async fn history(world: &World) -> Org {
+    let org = world.open(100).await;
+    let body = json!({ "package": "starter", "paymentMethod": "card_1" });
+    world.post("/api/v3/credits/purchase", &org.key, &unique(), &body).await.created();
+    let end = "2024-01-20T00:00:00Z";
+    world.grant(&org.id, &json!({ "source": "bonus", "amount": 10, "expiresAt": end })).await;
+    let debit = json!({ "operation": "verification.standard", "quantity": 130 });
+    let debit = world.consume(&org.key, &unique(), &debit).await.created();
+    let hold = json!({ "operation": "aml.pep", "quantity": 4, "expiresInSeconds": 30 * DAY });
+    let hold = world.post("/api/v3/credits/holds", &org.key, &unique(), &hold).await.created();
+    world.pass(10 * DAY).await;
+    world.settle().await;
+    let debit =
+        json!({ "transactionId": debit["transactionId"], "reason": "technical_failure", "amount": 5 });
+    world.pass(12 * DAY).await;
+    // In February: a late refund, and a part of the hold.
+    world.post("/api/v3/credits/refund", &org.key, &unique(), &debit).await.created();
+    let capture = format!("/api/v3/credits/holds/{}/capture", hold["holdId"].as_str().unwrap());
+    world.post(&capture, &org.key, &unique(), &json!({ "amount": 6 })).await.data();
+    world.pass(40 * DAY).await;
+    world.settle().await;
+    org
+}
+
+/// Checks the hash of a statement as its guide says, without Scrip's code.
+fn check_hash(statement: &Value) {
+    let mut fields: std::collections::BTreeMap<String, Value> =
+        serde_json::from_value(statement.clone()).unwrap();
+    let hash = fields.remove("hash").unwrap();
+    let text = serde_json_canonicalizer::to_string(&fields).unwrap();
+    let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash, json!(digest));
+}
+
+#[tokio::test]
+async fn a_statement_says_what_the_month_had_gained_and_lost() {
+    let world = World::at(NOW).await;
+    let org = history(&world).await;
+    let january = statement(&world, &org, "2024-01").await;
+    check_hash(&january);
+    let short = &org.id[org.id.len() - 8..];
+    assert_eq!(january["number"], json!(format!("2024-01-{short}-LIVE")));
+    assert_eq!(
+        january["buckets"]["subscription"],
+        json!({
+            "opening": 0, "in": { "credit.renewal": 100 }, "out": { "verification.standard": 100 }, "added": 100,
+            "used": 100, "refunded": 0, "expired": 0, "held": 0, "withdrawn": 0, "closing": 0
+        })
+    );
+    assert_eq!(
+        january["buckets"]["purchased"],
+        json!({
+            "opening": 0, "in": { "credit.purchase": 500 }, "out": { "verification.standard": 30, "credit.hold": 8 },
+            "added": 500, "used": 30, "refunded": 0, "expired": 0, "held": 8, "withdrawn": 0, "closing": 462
+        })
+    );
+    assert_eq!(
+        january["buckets"]["bonus"],
+        json!({
+            "opening": 0, "in": { "credit.grant": 10 }, "out": { "credit.expiry": 10 }, "added": 10, "used": 0,
+            "refunded": 0, "expired": 10, "held": 0, "withdrawn": 0, "closing": 0
+        })
+    );
+    // 100 of 100 credits at the list price of £299 for 5,000, and 30 of 500 for £49.
+    let cost = json!({ "amount": 598 + 294, "currency": "GBP" });
+    assert_eq!(january["usage"]["total"], json!({ "credits": 130, "calls": 1, "cost": cost }));
+    assert_eq!(january["usage"]["operations"][0]["operation"], json!("verification.standard"));
+    let paid = json!([{ "amount": 4900, "currency": "GBP" }]);
+    assert_eq!(january["purchases"], json!({ "count": 1, "credits": 500, "paid": paid }));
+    assert_eq!((&january["balance"]["closing"], &january["held"]["closing"]), (&json!(462), &json!(8)));
+    assert_eq!(january["ledger"]["firstSequence"], json!(1));
+
+    let february = statement(&world, &org, "2024-02").await;
+    let purchased = &february["buckets"]["purchased"];
+    assert_eq!(
+        (&purchased["refunded"], &purchased["used"], &purchased["held"], &purchased["opening"]),
+        (&json!(5), &json!(6), &json!(-8), &json!(462))
+    );
+    let lines = february["usage"]["operations"].as_array().unwrap();
+    let credits: Vec<_> =
+        lines.iter().map(|line| (line["operation"].as_str().unwrap(), &line["credits"])).collect();
+    assert_eq!(credits, [("aml.pep", &json!(6)), ("credit.refund", &json!(-5))]);
+    assert_eq!(february["held"], json!({ "opening": 8, "closing": 0 }));
+    assert_eq!(february["ledger"]["openingHash"], january["ledger"]["closingHash"]);
+}
+
+#[tokio::test]
+async fn closed_months_are_listed_and_open_ones_say_when_they_close() {
+    let world = World::at(NOW).await;
+    let org = history(&world).await;
+    let listed = world.get(STATEMENTS, &org.key).await;
+    assert_eq!(listed.body["meta"]["pagination"], json!({ "nextCursor": null, "hasMore": false }));
+    let listed = listed.data();
+    let months: Vec<_> =
+        listed.as_array().unwrap().iter().map(|line| line["month"].as_str().unwrap()).collect();
+    assert_eq!(months, ["2024-02", "2024-01"]);
+    for line in listed.as_array().unwrap() {
+        let statement = world.get(line["path"].as_str().unwrap(), &org.key).await.data();
+        assert_eq!((&statement["number"], &statement["month"]), (&line["number"], &line["month"]));
+    }
+    let open = world.get(&format!("{STATEMENTS}/2024-03"), &org.key).await;
+    assert_eq!(open.failure(), "404 NOT_FOUND");
+    assert!(open.body["error"]["message"].as_str().unwrap().contains("2024-04-01T00:00:00Z"), "{open:?}");
+    let early = world.get(&format!("{STATEMENTS}/2023-12"), &org.key).await;
+    assert_eq!(early.failure(), "404 NOT_FOUND");
+    for wrong in ["2024-13", "2024-1", "january", "2024-01-01"] {
+        let answer = world.get(&format!("{STATEMENTS}/{wrong}"), &org.key).await;
+        assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{wrong}");
+        assert!(answer.body["error"]["details"]["fields"]["month"].is_string(), "{answer:?}");
+    }
+    let format = world.get(&format!("{STATEMENTS}/2024-01?format=xlsx"), &org.key).await;
+    assert_eq!(format.failure(), "400 VALIDATION_ERROR");
+    let other = world.open(1).await;
+    assert_eq!(world.get(STATEMENTS, &other.key).await.data(), json!([]));
+}
+
+/// The hashes of a statement are those of the chain, and a customer verifies them as any hash that they have kept.
+#[tokio::test]
+async fn a_statement_is_proved_by_the_chain() {
+    let world = World::at(NOW).await;
+    let org = history(&world).await;
+    for month in ["2024-01", "2024-02"] {
+        let ledger = statement(&world, &org, month).await["ledger"].clone();
+        let (first, last) = (&ledger["firstSequence"], &ledger["lastSequence"]);
+        let audit = world
+            .get(&format!("/api/v3/credits/audit?from={first}&to={last}&limit=100"), &org.key)
+            .await
+            .data();
+        assert_eq!(audit["verified"], json!(true));
+        let rows = audit["rows"].as_array().unwrap();
+        assert_eq!(rows.last().unwrap()["hash"], ledger["closingHash"]);
+        let kept = format!("{last}:{}", ledger["closingHash"].as_str().unwrap());
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/transactions/verify.py");
+        for (kept, sound) in [(kept, true), (format!("{last}:{}", "0".repeat(64)), false)] {
+            let mut python = tokio::process::Command::new("python3");
+            python
+                .arg(&program)
+                .arg(kept)
+                .env("SCRIP_URL", world.machine.base_url())
+                .env("SCRIP_KEY", &org.key);
+            assert_eq!(python.output().await.unwrap().status.success(), sound, "{month}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pdf_shows_the_totals() {
+    let world = World::at(NOW).await;
+    let org = history(&world).await;
+    let january = statement(&world, &org, "2024-01").await;
+    let bytes = pdf(&world, &org, "2024-01").await;
+    assert!(bytes.starts_with(b"%PDF-1.7"));
+    assert_eq!(bytes, pdf(&world, &org, "2024-01").await);
+    if let Ok(folder) = std::env::var("SCRIP_STATEMENT_FOLDER") {
+        std::fs::write(Path::new(&folder).join("statement.pdf"), &bytes).unwrap();
+        std::fs::write(Path::new(&folder).join("february.pdf"), pdf(&world, &org, "2024-02").await).unwrap();
+    }
+    let Some(text) = text_of(&bytes).await else { return };
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "Own, January 2024",
+        january["number"].as_str().unwrap(),
+        january["hash"].as_str().unwrap(),
+        january["ledger"]["closingHash"].as_str().unwrap(),
+        "Total 0 610 0 \u{2212}130 \u{2212}10 \u{2212}8 0 462",
+        "verification.standard 1 130 8.92 GBP",
+        "1 purchase, 500 credits for 49.00 GBP",
+        "Held by holds 0 8",
+    ] {
+        assert!(words.contains(expected), "{expected} is not in:\n{text}");
+    }
+}
