@@ -282,8 +282,8 @@ async fn a_change_of_the_chain_is_named() {
                     }
                     fixture.write(&changed).await;
                     let findings = found(&fixture, id, now).await;
-                    // Not in the chain: the revision that guards writes, the alert state, and usage.
-                    let is_beside = ["rev", "al", "use"].iter().any(|name| what.starts_with(name));
+                    // Not in the chain: the revision that guards writes, the alert state, usage, and kinds of records.
+                    let is_beside = ["rev", "al", "use", "k"].iter().any(|name| what.starts_with(name));
                     let excused = ["one more", "day renamed"].contains(&what.as_str())
                         && partition != "CHAIN"
                         || is_beside && partition == "MARK";
