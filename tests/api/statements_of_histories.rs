@@ -178,8 +178,8 @@ async fn usage(world: &World, org: &Org, statement: &Value, measure: &str) -> Va
 
 #[tokio::test]
 async fn statements_are_what_the_transactions_of_their_range_add_up_to() {
-    let (world, engine) = world().await;
     for seed in 0..3 {
+        let (world, engine) = world().await;
         let org = history(&world, seed).await;
         let rows = rows(&engine, &org).await;
         let (mut after, mut before): (usize, Option<Value>) = (0, None);

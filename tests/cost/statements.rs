@@ -23,7 +23,7 @@ async fn statements_cost_what_they_read() {
     let route = "/api/v3/credits/statements/{month}";
     for (path, route, read, written) in [
         (LIST, LIST, 3.0, 0.0),
-        ("/api/v3/credits/statements/2024-01", route, 15.0, 3.0),
+        ("/api/v3/credits/statements/2024-01", route, 14.5, 2.0),
         ("/api/v3/credits/statements/2024-01", route, 0.5, 0.0),
         ("/api/v3/credits/statements/2024-01?format=pdf", route, 0.5, 0.0),
     ] {
