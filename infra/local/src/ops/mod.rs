@@ -10,4 +10,4 @@ pub use audit::{audit, ledger_in};
 pub use catch_up::{QueueAddress, catch_up_accounts, reprocess_failures};
 pub use deployment::{queues, streams};
 pub use redrive::redrive;
-pub use rollups::{RollupOrder, RollupTables, rebuild_rollups, rollup_tables_in};
+pub use rollups::{PROJECTION, RollupOrder, RollupTables, rebuild_rollups, rollup_tables_in};

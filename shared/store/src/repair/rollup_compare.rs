@@ -79,6 +79,12 @@ impl RunningRebuild<'_> {
         if !self.of.is_written {
             return Ok(Comparison::Done);
         }
+        let number = |counted: Option<&Counted>| counted.and_then(|counted| counted.through);
+        let stored = stored.and_then(Result::ok);
+        if number(pair.right.as_ref()) < number(stored.as_ref()) && !matches!(pair.compared, Compared::Closed)
+        {
+            self.is_misleading = true;
+        }
         // The rollup of a day begins and ends with totals, so it is set back to where the watermark's pending sums begin.
         let is_day = matches!(pair.compared, Compared::Day(_));
         let next = if is_day { pair.right.as_ref() } else { right };
@@ -110,7 +116,8 @@ impl RunningRebuild<'_> {
 
     /// What a rollup should be that counts ahead of the watermark; `None` if it does not.
     async fn right_ahead(&mut self, pair: &Pair<'_>, stored: &Counted) -> Result<Option<Counted>, Fault> {
-        let Some(number) = stored.through.filter(|number| self.sums.through < *number) else {
+        let number = stored.through.filter(|number| self.sums.through < *number);
+        let (Some(number), Compared::Day(_) | Compared::Month(_)) = (number, pair.compared) else {
             return Ok(None);
         };
         if AHEAD_MAX < number.saturating_sub(self.sums.through) || !self.reads_ahead(number).await? {
