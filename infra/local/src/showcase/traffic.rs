@@ -229,7 +229,7 @@ mod tests {
         assert!((400..1_400).contains(&weekend), "{weekend}");
         let night = count(&|debit| debit.at.hour() < 6);
         assert!((50..500).contains(&night), "{night}");
-        let middle = "2024-02-14T10:20:00Z".parse().unwrap();
+        let middle: DateTime<Utc> = "2024-02-14T10:20:00Z".parse().unwrap();
         let early = count(&|debit| debit.at < middle);
         assert!((2_000..4_300).contains(&early), "{early}");
         let customers: BTreeSet<_> = debits.iter().filter_map(|debit| debit.customer.as_deref()).collect();

@@ -133,21 +133,19 @@ impl RunningRebuild<'_> {
         })
     }
 
-    /// Reads the rows through a number; `false` if there are not so many.
+    /// Reads the rows through a number; `false` if the account has fewer.
     async fn reads_ahead(&mut self, number: u64) -> Result<bool, Fault> {
         let read = |sums: &RowSums| sums.ahead.back().map_or(sums.through, |last| last.sequence);
         if number <= read(&self.sums) {
             return Ok(true);
         }
-        if self.account.sequence < number {
-            let account = self.ledger.account(self.of.account).await?;
-            self.account = account.unwrap_or_else(|| self.account.clone());
-        }
+        self.read_account(number).await?;
         if self.account.sequence < number {
             return Ok(false);
         }
         self.sums.ahead.clear();
-        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, self.of.now).await?;
+        let now = self.last_time();
+        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, now).await?;
         while read(&self.sums) < number {
             let slice = rows.slice(number.saturating_add(1)).await?;
             self.sums.ahead.extend(slice.receipts.iter().map(RollupRecord::of));

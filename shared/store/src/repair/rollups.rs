@@ -147,7 +147,9 @@ impl RunningRebuild<'_> {
         self.report.unsettled = 0;
         self.sums.ahead.clear();
         let (through, after) = (watermark.notified_through(), pending_after(&watermark));
-        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, self.of.now).await?;
+        self.read_account(through).await?;
+        let now = self.last_time();
+        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, now).await?;
         while self.sums.through < through {
             for receipt in rows.slice(through.saturating_add(1)).await?.receipts {
                 let closed = self.sums.add(RollupRecord::of(&receipt), after);
@@ -159,6 +161,21 @@ impl RunningRebuild<'_> {
         self.sums.count_pending_through(after);
         self.watermark = watermark;
         Ok(())
+    }
+
+    /// Reads the account again if it is known only up to a lower number than this.
+    pub(super) async fn read_account(&mut self, number: u64) -> Result<(), Fault> {
+        if self.account.sequence < number
+            && let Some(account) = self.ledger.account(self.of.account).await?
+        {
+            self.account = account;
+        }
+        Ok(())
+    }
+
+    /// A time no earlier than the last transaction. The clock of a ledger may have been moved.
+    pub(super) fn last_time(&self) -> DateTime<Utc> {
+        self.account.floor().time().max(self.of.now)
     }
 
     async fn compare_closed(&mut self, closed: ClosedSums) -> Result<(), Fault> {
