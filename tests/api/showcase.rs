@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use chrono::Utc;
-use domain::{AccountId, Mode};
+use chrono::{DateTime, Utc};
+use domain::OrgId;
 use local::{DataLocation, LocalMachine, Options, RollupOrder, Seed, ShowcaseScale};
 use serde_json::{Value, json};
 use tests::World;
@@ -201,15 +201,19 @@ async fn it_goes_on(world: &World, key: &str, lines: &[Value]) {
     );
 }
 
-/// In memory there is the same history; without a showcase there is none.
+/// In memory there is a history too; without a showcase there is none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_showcase_is_made_in_memory_too() {
-    let world = World::running(LocalMachine::start(options(DataLocation::Memory)).await.unwrap()).await;
-    let (_, key) = showcase(&world);
-    let page = world.get("/api/v3/credits/transactions?limit=1", &key).await.data();
-    assert!(page[0]["sequence"].as_u64().unwrap() > 2_400);
-    let account = AccountId { org: showcase(&world).0.try_into().unwrap(), mode: Mode::Live };
-    assert!(account.org.time() < Utc::now());
+    let seed = Seed::Showcase(ShowcaseScale { days: 14, transactions: 300 });
+    let small = Options { seed, ..options(DataLocation::Memory) };
+    let world = World::running(LocalMachine::start(small).await.unwrap()).await;
+    let (org, key) = showcase(&world);
+    let lines = world.transactions(&key, "limit=100").await;
+    assert!(lines.len() > 300, "{}", lines.len());
+    assert_eq!(
+        OrgId::try_from(org).unwrap().time(),
+        "2024-03-06T15:40:00Z".parse::<DateTime<Utc>>().unwrap()
+    );
     drop(world);
     let demo = Options { seed: Seed::Demo, ..options(DataLocation::Memory) };
     assert!(LocalMachine::start(demo).await.unwrap().keys.showcase.is_none());
