@@ -112,7 +112,7 @@ impl FirstStart<'_> {
         let parts = AppParts::new(clock.clone(), foundation.provider.clone(), saved, self.limits)?;
         let mut app = app(&foundation.config, parts, &foundation.queues)?;
         if let Some(app) = Arc::get_mut(&mut app) {
-            // Whatever keys the environment has, nobody is charged for what never happened.
+            // No real payment is made for the history, whatever keys of a provider the environment has.
             let provider = Arc::new(foundation.provider.clone());
             app.providers = Providers { live: provider.clone(), test: provider };
         }

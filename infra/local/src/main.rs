@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -201,7 +202,8 @@ async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Res
 
 async fn rollups(account: Option<AccountId>, data: Option<PathBuf>, write: bool) -> anyhow::Result<()> {
     let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
-    let order = RollupOrder { account, is_written: write, now: SystemClock.now() };
+    let projection = if data.is_some() { Duration::ZERO } else { local::PROJECTION };
+    let order = RollupOrder { account, is_written: write, now: SystemClock.now(), projection };
     let tables = match data {
         Some(folder) => local::rollup_tables_in(&folder)?,
         None => {

@@ -17,7 +17,7 @@ impl ShowcaseScale {
 
     /// The monthly allowance: less than the organisation uses, so that it buys credits.
     pub(crate) fn allowance(self) -> u64 {
-        let month = u64::from(self.transactions).saturating_mul(30).checked_div(u64::from(self.days).max(1));
+        let month = u64::from(self.transactions).saturating_mul(18).checked_div(u64::from(self.days).max(1));
         month.unwrap_or(0).max(100)
     }
 

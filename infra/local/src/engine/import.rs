@@ -43,6 +43,10 @@ fn engine_value(value: AttributeValue) -> Option<EngineValue> {
         AttributeValue::Bs(all) => EngineValue::BS(all.into_iter().map(|bytes| bytes.into_inner()).collect()),
         AttributeValue::L(list) => EngineValue::L(list.into_iter().map(engine_value).collect::<Option<_>>()?),
         AttributeValue::M(map) => EngineValue::M(values(map)?),
-        _ => return None,
+        // A type that DynamoDB adds later.
+        unknown => {
+            tracing::error!(?unknown, "a value that cannot be imported");
+            return None;
+        }
     })
 }

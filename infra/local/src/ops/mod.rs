@@ -12,4 +12,4 @@ pub use catch_up::{QueueAddress, catch_up_accounts, reprocess_failures};
 pub use deployment::{queues, streams};
 pub use index_records::index_records;
 pub use redrive::redrive;
-pub use rollups::{RollupOrder, RollupTables, rebuild_rollups, rollup_tables_in};
+pub use rollups::{PROJECTION, RollupOrder, RollupTables, rebuild_rollups, rollup_tables_in};

@@ -1,6 +1,7 @@
 //! `scrip rollups`: compares rollups with the rows that they count, and writes the right ones.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
@@ -31,7 +32,12 @@ pub struct RollupOrder {
     pub is_written: bool,
     /// The present time.
     pub now: DateTime<Utc>,
+    /// How long a projector may work on one batch; zero if none is running.
+    pub projection: Duration,
 }
+
+/// How long a deployment may project before it is stopped: the longer one of the timeouts of `projector` and `reconcile`.
+pub const PROJECTION: Duration = Duration::from_secs(100);
 
 /// Opens the tables in a data folder of a local machine that is not running.
 ///
@@ -88,7 +94,8 @@ async fn rebuild_account(
             print(&format!("{account}: {rows} transactions so far"));
         }
     };
-    let of = RollupRebuild { account, is_written: order.is_written, now: order.now };
+    let RollupOrder { is_written, now, projection, .. } = order;
+    let of = RollupRebuild { account, is_written, now, projection };
     let report = tables.ledger.rebuild_rollups(&tables.activity, of, &mut progress).await?;
     if let Some(report) = &report {
         print(&summary(account, order, report));

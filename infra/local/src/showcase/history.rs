@@ -76,8 +76,8 @@ pub(super) struct RecentDebit {
 }
 
 impl LedgerInMemory {
-    /// Decides a debit by the rules, and applies it.
-    fn debit(&mut self, planned: &PlannedDebit, random: u128) -> anyhow::Result<Result<(), Refusal>> {
+    /// Decides a debit by the rules, and applies it unless it is refused.
+    fn debit(&mut self, planned: &PlannedDebit, random: u128) -> anyhow::Result<Option<Refusal>> {
         let quantity = Quantity::try_from(planned.quantity)?;
         let (operation, price) = self.catalogue.prices.price(&reference(planned.operation)?, planned.at)?;
         let request = Consume::priced(operation, price, quantity, None)?;
@@ -85,7 +85,7 @@ impl LedgerInMemory {
         let id = self.account.attempt_id(planned.at, random);
         let posting = match consume(&self.account, &request, &Attempt { id, now: planned.at, claim: key }) {
             Ok(posting) => posting,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok(Some(refusal)),
         };
         self.account = self.account.clone().apply(&posting).context("a posting does not fit its account")?;
         let details = Details {
@@ -104,7 +104,7 @@ impl LedgerInMemory {
                 self.recent.pop_front();
             }
         }
-        Ok(Ok(()))
+        Ok(None)
     }
 
     fn wants_recharge(&self, now: DateTime<Utc>) -> bool {
@@ -145,13 +145,15 @@ impl History<'_> {
             self.read().await?;
         }
         let number = self.random.u128(..);
-        if self.ledger.debit(planned, number)?.is_err() {
+        if self.ledger.debit(planned, number)?.is_some() {
             // Credits were lacking: a customer buys some and tries again.
             self.write(at).await?;
             self.buy(CARD).await?;
             self.read().await?;
             let number = self.random.u128(..);
-            self.ledger.debit(planned, number)??;
+            if let Some(refusal) = self.ledger.debit(planned, number)? {
+                return Err(refusal).context("a debit is refused although credits were bought");
+            }
         }
         if self.ledger.wants_recharge(at) {
             self.write(at).await?;

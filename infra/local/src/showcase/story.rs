@@ -100,7 +100,7 @@ pub(super) fn story(from: DateTime<Utc>, scale: ShowcaseScale, random: &mut Rng)
         all.push(step(at(place), Step::Refund { in_part: number.is_multiple_of(5) }));
     }
     let until = at(1000);
-    // A payment that nobody authenticates is cancelled after a day; this one still waits, as does a hold.
+    // A payment that is not authenticated is cancelled after a day; this one still waits, as does a hold.
     all.push(step(after(until, -95), Step::Buy("card_authentication")));
     all.push(step(after(until, -25), Step::Hold));
     all.retain(|one| (from..until).contains(&one.at));

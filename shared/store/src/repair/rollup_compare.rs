@@ -79,6 +79,12 @@ impl RunningRebuild<'_> {
         if !self.of.is_written {
             return Ok(Comparison::Done);
         }
+        let number = |counted: Option<&Counted>| counted.and_then(|counted| counted.through);
+        let stored = stored.and_then(Result::ok);
+        if number(pair.right.as_ref()) < number(stored.as_ref()) && !matches!(pair.compared, Compared::Closed)
+        {
+            self.is_misleading = true;
+        }
         // The rollup of a day begins and ends with totals, so it is set back to where the watermark's pending sums begin.
         let is_day = matches!(pair.compared, Compared::Day(_));
         let next = if is_day { pair.right.as_ref() } else { right };
@@ -110,7 +116,8 @@ impl RunningRebuild<'_> {
 
     /// What a rollup should be that counts ahead of the watermark; `None` if it does not.
     async fn right_ahead(&mut self, pair: &Pair<'_>, stored: &Counted) -> Result<Option<Counted>, Fault> {
-        let Some(number) = stored.through.filter(|number| self.sums.through < *number) else {
+        let number = stored.through.filter(|number| self.sums.through < *number);
+        let (Some(number), Compared::Day(_) | Compared::Month(_)) = (number, pair.compared) else {
             return Ok(None);
         };
         if AHEAD_MAX < number.saturating_sub(self.sums.through) || !self.reads_ahead(number).await? {
@@ -126,21 +133,19 @@ impl RunningRebuild<'_> {
         })
     }
 
-    /// Reads the rows through a number; `false` if there are not so many.
+    /// Reads the rows through a number; `false` if the account has fewer.
     async fn reads_ahead(&mut self, number: u64) -> Result<bool, Fault> {
         let read = |sums: &RowSums| sums.ahead.back().map_or(sums.through, |last| last.sequence);
         if number <= read(&self.sums) {
             return Ok(true);
         }
-        if self.account.sequence < number {
-            let account = self.ledger.account(self.of.account).await?;
-            self.account = account.unwrap_or_else(|| self.account.clone());
-        }
+        self.read_account(number).await?;
         if self.account.sequence < number {
             return Ok(false);
         }
         self.sums.ahead.clear();
-        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, self.of.now).await?;
+        let now = self.last_time();
+        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, now).await?;
         while read(&self.sums) < number {
             let slice = rows.slice(number.saturating_add(1)).await?;
             self.sums.ahead.extend(slice.receipts.iter().map(RollupRecord::of));

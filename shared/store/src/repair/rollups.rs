@@ -4,7 +4,8 @@
 //! present day or month is compared with the rows through the watermark's number, or through its own number where the
 //! projector has counted ahead of the watermark. Each write requires that the number of the rollup is unchanged, and is
 //! followed by another comparison with a watermark that is read after it: a total that the projector has meanwhile counted
-//! into the wrong rollup is then missing, and is found.
+//! into the wrong rollup is then missing, and is found. A projector that was misled by a number that was too high, or by
+//! wrong pending sums, ends within a known time; after that time the comparison is made once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,6 +40,10 @@ pub struct RollupRebuild {
     pub is_written: bool,
     /// The present time.
     pub now: DateTime<Utc>,
+    /// How long a projector may work on one batch; zero if none is running. One that met a number that was too high has
+    /// skipped what it was to count, or one that met wrong pending sums adds to them: the rollup is compared again after
+    /// this time.
+    pub projection: Duration,
 }
 
 /// A rebuild of some of an account's rollups.
@@ -56,6 +61,8 @@ pub(super) struct RunningRebuild<'a> {
     month: Period,
     /// How often it has waited for a watermark that was about to move.
     pub(super) waits: u32,
+    /// Whether a projector may have been misled by what was wrong.
+    pub(super) is_misleading: bool,
     pub(super) report: RollupReport,
 }
 
@@ -95,6 +102,7 @@ impl Ledger {
                 days: BTreeSet::new(),
                 month: Period::of(of.account.org.time()),
                 waits: 0,
+                is_misleading: false,
                 report: std::mem::take(&mut report),
             };
             run.run(&mut progress).await?;
@@ -124,7 +132,8 @@ impl RunningRebuild<'_> {
             }
             self.report.unsettled = left.len().max(1);
             names = left;
-            tokio::time::sleep(PAUSE).await;
+            let is_misleading = std::mem::take(&mut self.is_misleading);
+            tokio::time::sleep(if is_misleading { self.of.projection.max(PAUSE) } else { PAUSE }).await;
         }
         Ok(())
     }
@@ -138,7 +147,9 @@ impl RunningRebuild<'_> {
         self.report.unsettled = 0;
         self.sums.ahead.clear();
         let (through, after) = (watermark.notified_through(), pending_after(&watermark));
-        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, self.of.now).await?;
+        self.read_account(through).await?;
+        let now = self.last_time();
+        let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, now).await?;
         while self.sums.through < through {
             for receipt in rows.slice(through.saturating_add(1)).await?.receipts {
                 let closed = self.sums.add(RollupRecord::of(&receipt), after);
@@ -150,6 +161,21 @@ impl RunningRebuild<'_> {
         self.sums.count_pending_through(after);
         self.watermark = watermark;
         Ok(())
+    }
+
+    /// Reads the account again if it is known only up to a lower number than this.
+    pub(super) async fn read_account(&mut self, number: u64) -> Result<(), Fault> {
+        if self.account.sequence < number
+            && let Some(account) = self.ledger.account(self.of.account).await?
+        {
+            self.account = account;
+        }
+        Ok(())
+    }
+
+    /// A time no earlier than the last transaction. The clock of a ledger may have been moved.
+    pub(super) fn last_time(&self) -> DateTime<Utc> {
+        self.account.floor().time().max(self.of.now)
     }
 
     async fn compare_closed(&mut self, closed: ClosedSums) -> Result<(), Fault> {
@@ -201,6 +227,7 @@ impl RunningRebuild<'_> {
         if !self.of.is_written {
             return Ok(Comparison::Done);
         }
+        self.is_misleading = true;
         let next = self.watermark.with_pending(right);
         self.ledger.move_watermark(self.of.account, &self.watermark, &next).await?;
         Ok(Comparison::Again)
