@@ -173,6 +173,8 @@ fn the_alarm_counts_the_logged_text() {
         "Balance",
         "Clock",
         "Consume",
+        "Export",
+        "Exports",
         "Holds",
         "Recharge",
         "Reconcile",

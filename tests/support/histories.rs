@@ -1,5 +1,7 @@
 //! How many histories the crash tests run.
 
+use std::io::Write;
+
 /// The variable that has every history run.
 const EVERY_HISTORY: &str = "EVERY_HISTORY";
 
@@ -20,6 +22,11 @@ pub fn ways_in_turn<W: Copy>(ways: &[W], each: usize, number: usize) -> Vec<W> {
 /// Whether the fault, or pair of faults, of this number runs, where every second one is enough.
 pub fn runs_in_turn(number: usize) -> bool {
     every_history() || number.is_multiple_of(2)
+}
+
+/// Prints how many histories ran, on a line that the test harness does not capture.
+pub fn count(case: &str) {
+    std::io::stderr().write_all(format!("{case}\n").as_bytes()).unwrap();
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Processes that a test can kill, with a database and a payment provider that outlive them.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
@@ -397,9 +396,4 @@ pub(crate) async fn answer(router: Router, request: Request<Body>) -> (u16, Valu
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap_or(json!(null)))
-}
-
-/// Prints a line that the test harness does not capture.
-pub fn count(case: &str) {
-    std::io::stderr().write_all(format!("{case}\n").as_bytes()).unwrap();
 }

@@ -6,5 +6,6 @@ use scrip_http::{Fatal, serve};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
     app::start_log();
-    serve(App::from_env()?, analytics::routes()).await
+    let app = App::from_env()?.with_cursors()?;
+    serve(app, analytics::routes()).await
 }

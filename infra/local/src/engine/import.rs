@@ -31,6 +31,7 @@ fn values(item: HashMap<String, AttributeValue>) -> Option<HashMap<String, Engin
 }
 
 /// A value of the SDK as one of the engine; `None` for a type that this code does not know.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the SDK may add types of values")]
 fn engine_value(value: AttributeValue) -> Option<EngineValue> {
     Some(match value {
         AttributeValue::S(text) => EngineValue::S(text),

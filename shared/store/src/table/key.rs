@@ -1,6 +1,7 @@
 //! The keys of all items.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
@@ -121,14 +122,8 @@ impl Key<'_> {
     pub(crate) fn attributes(&self) -> StoredItem {
         let (pk, sk) = match self {
             Key::Account(account) => (format!("ACCT#{account}"), "A".to_owned()),
-            Key::Claim(ClaimsOf::Account(account), key) => (format!("KEY#{account}#{key}"), "C".to_owned()),
-            Key::Claim(ClaimsOf::Operators, key) => (format!("KEY#operators#{key}"), "C".to_owned()),
-            Key::LastChange(ClaimsOf::Account(account), thing) => {
-                (format!("CHANGED#{account}#{thing}"), "C".to_owned())
-            }
-            Key::LastChange(ClaimsOf::Operators, thing) => {
-                (format!("CHANGED#operators#{thing}"), "C".to_owned())
-            }
+            Key::Claim(of, key) => (claims_partition("KEY", *of, key), "C".to_owned()),
+            Key::LastChange(of, thing) => (claims_partition("CHANGED", *of, thing), "C".to_owned()),
             Key::Row(account, entry) => {
                 (row_partition(*account, Period::of(entry.time()), entry.row_shard()), entry.bare())
             }
@@ -183,6 +178,14 @@ impl Key<'_> {
             Key::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
+    }
+}
+
+/// The partition of what an owner has under a name.
+fn claims_partition(prefix: &str, of: ClaimsOf, name: &dyn Display) -> String {
+    match of {
+        ClaimsOf::Account(account) => format!("{prefix}#{account}#{name}"),
+        ClaimsOf::Operators => format!("{prefix}#operators#{name}"),
     }
 }
 
