@@ -31,13 +31,13 @@ pub(crate) fn is_up(url: &str) -> bool {
     agent.get(url).call().is_ok_and(|answer| answer.status().as_u16() == 200)
 }
 
-/// Sends a PUT without a body.
+/// Sends a PUT.
 ///
 /// # Errors
 /// When the answer is not a 200.
-pub(crate) fn put_nothing(url: &str, authorization: &str) -> Result<()> {
+pub(crate) fn put(url: &str, authorization: &str, body: String) -> Result<()> {
     let request = Request::builder().method("PUT").uri(url).header("Authorization", authorization);
-    let answer = agent(PATIENCE).run(request.body(())?).with_context(|| url.to_owned())?;
+    let answer = agent(PATIENCE).run(request.body(body)?).with_context(|| url.to_owned())?;
     let status = answer.status().as_u16();
     ensure!(status == 200, "PUT {url}: {status}");
     Ok(())

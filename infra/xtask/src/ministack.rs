@@ -65,7 +65,9 @@ impl Ministack {
     pub(crate) fn bucket(&self, name: &str) -> Result<()> {
         let credential = format!("AWS4-HMAC-SHA256 Credential=local/20240115/{REGION}/s3/aws4_request");
         let authorization = format!("{credential}, SignedHeaders=host, Signature=none");
-        http::put_nothing(&format!("{}/{name}", self.endpoint), &authorization)
+        let place = format!("<LocationConstraint>{REGION}</LocationConstraint>");
+        let body = format!("<CreateBucketConfiguration>{place}</CreateBucketConfiguration>");
+        http::put(&format!("{}/{name}", self.endpoint), &authorization, body)
     }
 
     /// Creates an event bus and a rule that sends Scrip's events to a queue, as template.yaml does.

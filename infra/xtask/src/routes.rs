@@ -55,6 +55,7 @@ fn consume(api: &Gateway<'_>, key: &str) -> Result<()> {
     let record = format!("/v2/credits/{}", records.at("/data/0/id")?);
     ensure!(customer.get(&record, 200)?.number("/data/used")? == 3, "{}", records.body);
     export(&customer)?;
+    customer.get("/api/v3/credits/lots?status=active", 200)?;
     let usage = customer.get("/api/v3/credits/usage?groupBy=operation", 200)?;
     ensure!(usage.at("/data/groups/0")? == "operation", "{}", usage.body);
     customer.get("/api/v3/credits/statements", 200)?;
