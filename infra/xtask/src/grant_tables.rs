@@ -106,6 +106,7 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ("Admin", "RECHARGE_QUEUE_URL", "RechargeQueue"),
     ("Admin", "STRIPE_SECRET_ARN", "StripeSecretArn if HasStripe"),
     ("Admin", "RENEWAL_QUEUE_URL", "RenewalQueue"),
+    ("Analytics", "CURSOR_KEY", "{{resolve:secretsmanager:${CursorKey}:SecretString}}"),
     ("Clock", "RECHARGE_QUEUE_URL", "RechargeQueue"),
     ("Export", "EXPORT_BUCKET", "ExportBucket"),
     ("Exports", "EXPORT_BUCKET", "ExportBucket"),
