@@ -92,8 +92,18 @@ async fn the_verifier_finds_every_change() {
     let other = format!("{number}:{}", "0".repeat(64));
     let (sound, said) = verify(&world, &org.key, &[&other]).await;
     assert_eq!((sound, said), (false, format!("the ledger up to row {number} has changed")));
-    let (sound, said) = verify(&world, &org.key, &[&kept.replace(number, "123")]).await;
-    assert_eq!((sound, said.as_str()), (false, "the ledger up to row 123 has changed"));
+    let (sound, said) = verify(&world, &org.key, &[&kept.replacen(number, "123", 1)]).await;
+    let beyond = "this ledger has only 122 rows, and not 123; is the hash another ledger's?";
+    assert_eq!((sound, said.as_str()), (false, beyond));
+    for word in ["7", "7:abc", "x:", &kept.to_uppercase()] {
+        let (sound, said) = verify(&world, &org.key, &[word]).await;
+        assert!(!sound && said.starts_with(&format!("{word} is not a number and a hash")), "{said}");
+    }
+    let (sound, said) = verify(&world, "sk_live_unknown", &[]).await;
+    assert_eq!(
+        (sound, said.as_str()),
+        (false, "the ledger could not be read: SCRIP_KEY is no key of this service")
+    );
 }
 
 /// A ledger of several days, and its key.
@@ -243,6 +253,28 @@ async fn an_audit_is_of_the_callers_own_ledger() {
         assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{query}");
         assert!(answer.body["error"]["details"]["fields"][field].is_string(), "{query}: {}", answer.body);
     }
+}
+
+/// A day that ends with the first row of the next page is none of this page's days.
+#[tokio::test]
+async fn a_day_that_ends_beside_a_page_is_on_its_own_page() {
+    let (world, _engine) = tampered_world().await;
+    let org = world.open(1_000).await;
+    for number in 0..100 {
+        world.consume(&org.key, &number.to_string(), &json!({ "operation": "aml.basic" })).await.created();
+    }
+    world.pass(86_400).await;
+    world.consume(&org.key, "next-day", &json!({ "operation": "aml.basic" })).await.created();
+    world.settle().await;
+    let days = async |query: &str| -> Vec<Value> {
+        let page = world.get(&format!("/api/v3/credits/audit?{query}"), &org.key).await.data();
+        page["checkpoints"].as_array().unwrap().iter().map(|day| day["sequence"].clone()).collect()
+    };
+    // The renewal is the first row, on a day of its own.
+    assert_eq!(days("limit=100").await, [json!(1)]);
+    assert_eq!(days("from=101&limit=100").await, [json!(101)]);
+    let (sound, said) = verify(&world, &org.key, &[]).await;
+    assert!(sound && said.starts_with("102 rows, all sound"), "{said}");
 }
 
 /// The command's output, and its exit code when it finds a problem.

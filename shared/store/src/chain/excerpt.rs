@@ -189,12 +189,14 @@ impl Ledger {
         let found = check(account, &spans, &checked, &rows);
         findings.extend(found.into_iter().filter(|found| belongs(found, &(from..=to))));
         findings.extend(self.strays(account, &links, &rows).await?);
-        let checkpoints = self.checkpoints(account, &links).await?;
+        let mut checkpoints = self.checkpoints(account, &links).await?;
         for Checkpoint { date, sequence, hash } in &checkpoints {
             if links.get(sequence).is_some_and(|link| link.hash != *hash) {
                 findings.push(Finding::row(*sequence, None, Problem::CheckpointAltered(*date)));
             }
         }
+        // The rows before and after those of the page were read to be checked against them.
+        checkpoints.retain(|known| (from..=to).contains(&known.sequence));
         let before = spans.iter().find_map(|span| span.link(from)).map(|(before, _)| before);
         let next = (to < last.min(tip.0)).then_some(ExcerptCursor {
             next: ChainPosition::Number(to.saturating_add(1)),
