@@ -106,7 +106,10 @@ async fn a_statement_says_what_the_month_had_gained_and_lost() {
     assert_eq!(january["usage"]["total"], json!({ "credits": 130, "calls": 1, "cost": cost }));
     assert_eq!(january["usage"]["operations"][0]["operation"], json!("verification.standard"));
     let paid = json!([{ "amount": 4900, "currency": "GBP" }]);
-    assert_eq!(january["purchases"], json!({ "count": 1, "credits": 500, "paid": paid }));
+    assert_eq!(
+        january["purchases"],
+        json!({ "count": 1, "credits": 500, "paid": paid, "unpricedCredits": 0 })
+    );
     assert_eq!((&january["balance"]["closing"], &january["held"]["closing"]), (&json!(462), &json!(8)));
     assert_eq!(january["ledger"]["firstSequence"], json!(1));
 
@@ -122,6 +125,22 @@ async fn a_statement_says_what_the_month_had_gained_and_lost() {
     assert_eq!(credits, [("aml.pep", &json!(6)), ("credit.refund", &json!(-5))]);
     assert_eq!(february["held"], json!({ "opening": 8, "closing": 0 }));
     assert_eq!(february["ledger"]["openingHash"], january["ledger"]["closingHash"]);
+}
+
+/// The demo's purchase is a row of its seed: it brought credits, and no payment is recorded.
+#[tokio::test]
+async fn a_purchase_without_a_payment_is_in_the_statement() {
+    let world = World::demo().await;
+    world.pass(40 * DAY).await;
+    world.settle().await;
+    let listed = world.get(STATEMENTS, world.key()).await.data();
+    let mut purchases = vec![];
+    for line in listed.as_array().unwrap() {
+        let statement = world.get(line["path"].as_str().unwrap(), world.key()).await.data();
+        purchases.push(statement["purchases"].clone());
+    }
+    let bought = purchases.into_iter().rfind(|purchases| purchases["count"] != json!(0)).unwrap();
+    assert_eq!(bought, json!({ "count": 1, "credits": 100, "paid": [], "unpricedCredits": 100 }));
 }
 
 #[tokio::test]

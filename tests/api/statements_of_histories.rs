@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use domain::{AccountId, Direction, LotChange, LotChangeKind, Mode, OrgId, Receipt, Source};
+use domain::{AccountId, Direction, LotChange, LotChangeKind, LotId, Mode, Move, OrgId, Receipt, Source};
 use local::engine::Engine;
 use local::{ACTIVITY_TABLE, LEDGER_TABLE};
 use serde_json::{Value, json};
@@ -85,13 +85,22 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap()
 }
 
-/// What rows add up to, by bucket, direction and operation.
+/// Whether a lot had ended by the time of a row: subscription credits leave in a refund only because they had.
+fn ends(part: &Move, row: &Receipt) -> bool {
+    matches!(part.lot, LotId::Subscription(_)) || part.terms.expires_at.is_some_and(|end| end <= row.entry.at)
+}
+
+/// What rows add up to, by bucket, direction and operation. What had expired when it was returned leaves by
+/// `credit.expiry`.
 fn moved(rows: &[Receipt]) -> BTreeMap<(&'static str, &'static str, String), i64> {
     let mut moved = BTreeMap::new();
     for row in rows {
         for part in row.entry.moves.iter().filter(|part| part.lot.is_counted()) {
             let direction = if part.direction == Direction::Credit { "in" } else { "out" };
-            let key = (name(part.source), direction, row.entry.operation.as_str().to_owned());
+            let is_return = row.details.drawn.is_some() && row.entry.direction == Direction::Credit;
+            let has_expired = is_return && part.direction == Direction::Debit && ends(part, row);
+            let operation = if has_expired { "credit.expiry" } else { row.entry.operation.as_str() };
+            let key = (name(part.source), direction, operation.to_owned());
             *moved.entry(key).or_default() += signed(part.amount.get());
         }
     }

@@ -40,9 +40,9 @@ fn facts(statement: &MonthlyStatement) -> Vec<Fact> {
     let bought = match statement.purchases.count {
         0 => "None".to_owned(),
         count => {
-            let credits = i64::try_from(statement.purchases.credits).unwrap_or(i64::MAX);
             let word = if count == 1 { "purchase" } else { "purchases" };
-            format!("{count} {word}, {} credits for {}", number(credits), paid.join(", "))
+            let paid = if paid.is_empty() { "an unrecorded price".to_owned() } else { paid.join(", ") };
+            format!("{count} {word}, {} credits for {paid}", number(statement.purchases.credits))
         }
     };
     let ledger = if statement.livemode { "Live" } else { "Test: no real credits" };

@@ -129,7 +129,7 @@ impl<'a> Maker<'a> {
             outstanding,
             disputed,
             usage: usage(app, &self.account, month, &days, self.wall).await?,
-            purchases: self.purchases(&closed, flow.purchases).await?,
+            purchases: self.purchases(&closed, &flow).await?,
             hash: String::new(),
         })
     }
@@ -152,14 +152,20 @@ impl<'a> Maker<'a> {
         Ok(closing.check(&balance).err())
     }
 
-    async fn purchases(&self, closed: &ClosedMonth, count: u64) -> Result<PurchasesOfMonth, Fault> {
-        let found = self.app.ledger.month_purchases(self.account.id, closed, count).await?;
-        let MonthPurchases { count, credits, paid } = found;
+    async fn purchases(&self, closed: &ClosedMonth, flow: &MonthFlow) -> Result<PurchasesOfMonth, Fault> {
+        let found = self.app.ledger.month_purchases(self.account.id, closed, flow.purchases).await?;
+        let MonthPurchases { count: _, credits, paid } = found;
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let money = |(currency, amount): (&str, u64)| SignedMoney {
-            amount: i64::try_from(amount).unwrap_or(i64::MAX),
+            amount: number(amount),
             currency: currency.to_owned(),
         };
-        Ok(PurchasesOfMonth { count, credits: credits.get(), paid: paid.into_iter().map(money).collect() })
+        Ok(PurchasesOfMonth {
+            count: flow.purchases,
+            credits: flow.bought,
+            paid: paid.into_iter().map(money).collect(),
+            unpriced_credits: flow.bought.saturating_sub(number(credits.get())),
+        })
     }
 }
 

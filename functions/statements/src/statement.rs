@@ -167,13 +167,16 @@ pub(crate) struct SignedMoney {
 
 /// What was bought in a month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PurchasesOfMonth {
     /// The number of purchases whose credits were granted in the month.
     pub(crate) count: u64,
     /// These credits.
-    pub(crate) credits: u64,
+    pub(crate) credits: i64,
     /// What was paid, by currency.
     pub(crate) paid: Vec<SignedMoney>,
+    /// Those of the credits for which no payment is recorded, as for imported purchases.
+    pub(crate) unpriced_credits: i64,
 }
 
 /// The number of the statement of a month.

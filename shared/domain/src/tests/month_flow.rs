@@ -45,7 +45,7 @@ type Case = (Vec<Line>, FlowCauses);
 
 const NONE: FlowCauses = FlowCauses { added: 0, used: 0, refunded: 0, expired: 0, held: 0, withdrawn: 0 };
 
-fn holds() -> [Case; 3] {
+fn holds() -> [Case; 4] {
     use Direction::{Credit, Debit};
     use Source::Bonus;
     [
@@ -60,13 +60,23 @@ fn holds() -> [Case; 3] {
         ),
         // Held credits of a lot that has ended meanwhile.
         (
-            vec![Line("credit.release", Bonus, 1, Credit, 5), Line("credit.release", Bonus, 1, Debit, 5)],
+            vec![Line("credit.release", Bonus, 1, Credit, 5), Line("credit.expiry", Bonus, 1, Debit, 5)],
             FlowCauses { held: -5, expired: 5, ..NONE },
         ),
         // A release makes two lots merge.
         (
             vec![Line("credit.release", Bonus, 1, Credit, 12), Line("credit.release", Bonus, 2, Debit, 7)],
             FlowCauses { held: -5, ..NONE },
+        ),
+        // A release returns credits to a lot, and another of the same hour merges this lot into a second one.
+        (
+            vec![
+                Line("credit.release", Bonus, 1, Credit, 5),
+                Line("credit.release", Bonus, 1, Debit, 12),
+                Line("credit.release", Bonus, 2, Credit, 12),
+                Line("credit.release", Bonus, 3, Credit, 3),
+            ],
+            FlowCauses { held: -8, ..NONE },
         ),
     ]
 }
@@ -84,7 +94,7 @@ fn others() -> [Case; 7] {
         ),
         // A refund beyond a smaller plan.
         (
-            vec![month("credit.refund", Credit, 8), month("credit.refund", Debit, 3)],
+            vec![month("credit.refund", Credit, 8), month("credit.expiry", Debit, 3)],
             FlowCauses { refunded: 8, expired: 3, ..NONE },
         ),
         (

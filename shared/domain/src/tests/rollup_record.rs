@@ -79,6 +79,25 @@ fn a_transaction_is_one_call_and_the_credits_of_each_lot() {
     }
 }
 
+/// Subscription credits come back to their lot, end there, and others leave a lot that is merged.
+#[test]
+fn credits_that_have_ended_on_their_return_leave_as_expired() {
+    let paid = debit("sub 5, purchased 3", 7);
+    for operation in ["credit.release", "credit.refund"] {
+        let mut receipt = drawn(&paid, operation, DrawdownReason::Release);
+        let back = paid.entry.moves.iter().map(|part| Move { direction: Direction::Credit, ..*part });
+        receipt.entry.moves = back.chain(paid.entry.moves.clone()).collect();
+        receipt.entry.direction = Direction::Credit;
+        let expected = [
+            format!("{operation} Credit 5 subscription, 1 calls"),
+            format!("{operation} Credit 2 purchased, 0 calls"),
+            "credit.expiry Debit 5 subscription, 0 calls".to_owned(),
+            format!("{operation} Debit 2 purchased, 0 calls"),
+        ];
+        assert_eq!(parts(&receipt), expected);
+    }
+}
+
 #[test]
 fn a_transaction_names_its_customer_service_and_id() {
     let paid = debit("sub 5", 1);

@@ -39,8 +39,6 @@ pub(super) struct LotFlow {
     pub(super) gained: i64,
     /// Credits that left.
     pub(super) lost: i64,
-    /// Those of `lost` that had ended when they came back.
-    pub(super) ended: i64,
 }
 
 impl BucketFlow {
@@ -84,19 +82,11 @@ impl BucketFlow {
 
 impl FlowCauses {
     fn add(&mut self, operation: &Operation, flow: LotFlow) {
-        let LotFlow { gained, lost, ended } = flow;
-        // Where too many lots made two of them merge, the same credits leave one lot and arrive in another.
-        let merged = lost.saturating_sub(ended);
+        let LotFlow { gained, lost } = flow;
         match operation.as_str() {
             "credit.hold" => increase(&mut self.held, lost.saturating_sub(gained)),
-            "credit.release" => {
-                decrease(&mut self.held, gained.saturating_sub(merged));
-                increase(&mut self.expired, ended);
-            }
-            "credit.refund" => {
-                increase(&mut self.refunded, gained.saturating_sub(merged));
-                increase(&mut self.expired, ended);
-            }
+            "credit.release" => decrease(&mut self.held, gained.saturating_sub(lost)),
+            "credit.refund" => increase(&mut self.refunded, gained.saturating_sub(lost)),
             "credit.renewal" | "credit.expiry" => {
                 increase(&mut self.added, gained);
                 increase(&mut self.expired, lost);

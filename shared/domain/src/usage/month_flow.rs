@@ -12,6 +12,8 @@ pub struct MonthFlow {
     pub transactions: u64,
     /// The number of purchases.
     pub purchases: u64,
+    /// The credits that they brought, also those that paid outstanding credits.
+    pub bought: i64,
     /// Subscription credits.
     pub subscription: BucketFlow,
     /// Purchased credits.
@@ -70,13 +72,11 @@ impl MonthFlow {
     }
 
     fn change(&mut self, operation: &Operation, lot: RollupLot, flow: LotFlow) {
-        let flow = LotFlow { ended: ended(operation, lot.lot, flow), ..flow };
-        let LotFlow { gained, lost, ended } = flow;
+        let LotFlow { gained, lost } = flow;
         match operation.as_str() {
             "credit.hold" => increase(&mut self.held, lost.saturating_sub(gained)),
-            "credit.release" => {
-                decrease(&mut self.held, gained.saturating_sub(lost.saturating_sub(ended)));
-            }
+            "credit.purchase" => increase(&mut self.bought, gained.saturating_sub(lost)),
+            "credit.release" => decrease(&mut self.held, gained.saturating_sub(lost)),
             _ => (),
         }
         match lot.lot {
@@ -97,16 +97,6 @@ impl MonthFlow {
             Source::Bonus if lot.lot.is_counted() => Some(&mut self.bonus),
             Source::Subscription | Source::Purchased | Source::Bonus | Source::PostPaid => None,
         }
-    }
-}
-
-/// The credits that had ended when a refund or a release brought them back: subscription credits that leave in a refund
-/// or a release, and held credits of a lot that leave it within the release that brings them.
-fn ended(operation: &Operation, lot: LotId, flow: LotFlow) -> i64 {
-    match (operation.as_str(), lot) {
-        ("credit.refund" | "credit.release", LotId::Subscription(_)) => flow.lost,
-        ("credit.release", LotId::Granted(_)) => flow.lost.min(flow.gained),
-        (_, _) => 0,
     }
 }
 

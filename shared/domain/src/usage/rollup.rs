@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Credits, Direction, DrawdownReason, Drawn, EntryId, KeyId, LotId, Operation, Receipt, Reference, Service,
-    Source,
+    Credits, Direction, DrawdownReason, Drawn, EntryId, KeyId, LotId, Move, Operation, Receipt, Reference,
+    Service, Source,
 };
 
 /// What a cell of a rollup counts, besides its time and its lot.
@@ -192,7 +192,8 @@ impl Cell {
 
 impl RollupRecord {
     /// What a transaction adds: all its moves; and the credits that a capture spends or a refund returns, by the lots that
-    /// they were drawn from.
+    /// they were drawn from. Credits that had ended when a refund or a release brought them back leave their lot as
+    /// `credit.expiry`, so that sums tell them from credits that moved to another lot.
     #[must_use]
     pub fn of(receipt: &Receipt) -> Self {
         let Receipt { entry, details, sequence, .. } = receipt;
@@ -204,7 +205,12 @@ impl RollupRecord {
         };
         let moved = entry.moves.iter().map(|part| {
             let lot = RollupLot { lot: part.lot, source: part.source };
-            (line(false), Some(lot), part.direction, part.amount)
+            let line = if has_ended_on_return(receipt, part) {
+                RollupLine { operation: Operation::own("credit.expiry"), ..line(false) }
+            } else {
+                line(false)
+            };
+            (line, Some(lot), part.direction, part.amount)
         });
         let drawn = details.drawn.iter().filter(|drawn| is_usage(drawn)).flat_map(|drawn| {
             let direction =
@@ -230,6 +236,12 @@ impl RollupRecord {
             member: details.member_id.clone(),
         }
     }
+}
+
+/// Whether these are credits that had ended when a refund or a release brought them back.
+fn has_ended_on_return(receipt: &Receipt, part: &Move) -> bool {
+    let is_return = receipt.details.drawn.is_some() && receipt.entry.direction == Direction::Credit;
+    is_return && part.direction == Direction::Debit && receipt.has_ended(part)
 }
 
 /// Whether drawn credits are usage, or usage that is taken back. Released credits were never used.

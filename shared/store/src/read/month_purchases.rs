@@ -13,7 +13,10 @@ use domain::{AccountId, Credits, EntryId, PurchaseStatus};
 /// How many purchases are read at once.
 const PAGE: u16 = 50;
 
-/// The purchases of a month.
+/// How many days before the month a purchase may have been made: a provider is asked about its payments for 30 days.
+const DAYS_BEFORE: u64 = 31;
+
+/// The purchases of a month that have a record of their payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MonthPurchases {
     /// Their number.
@@ -25,12 +28,13 @@ pub struct MonthPurchases {
 }
 
 impl Ledger {
-    /// The `count` purchases whose granting rows are in a closed month. Reads purchases, the newest first, from the
-    /// month's end on, until all are found: for each 50 a query, and one row for each that is approved.
+    /// The purchases whose granting rows are in a closed month: `count`, or fewer where some of these rows belong to no
+    /// purchase, as rows that were imported. Reads purchases, the newest first, from the month's end to 31 days before the
+    /// month or until all are found: for each 50 a query, and one row for each that is approved.
     ///
     /// # Errors
-    /// [`Fault::Busy`] when one of them is not found: it is granted, and its own record does not say so yet. When the
-    /// table does not answer; when a record is unreadable.
+    /// [`Fault::Busy`] when some are not found while a purchase is pending: it may be granted, and its own record does not
+    /// say so yet. When the table does not answer; when a record is unreadable.
     pub async fn month_purchases(
         &self,
         account: AccountId,
@@ -38,13 +42,18 @@ impl Ledger {
         count: u64,
     ) -> Result<MonthPurchases, Fault> {
         let mut found = MonthPurchases::default();
+        let mut is_one_pending = false;
         // Ids may be made by hosts whose clocks differ.
-        let end = month.month.next().start();
+        let (start, end) = (month.month.start(), month.month.next().start());
         let end = end.checked_add_days(Days::new(1)).unwrap_or(end);
+        let first = EntryId::first_at(start.checked_sub_days(Days::new(DAYS_BEFORE)).unwrap_or(start));
         let mut before = Some(EntryId::first_at(end));
-        while found.count < count {
+        while before.is_some() && found.count < count {
             let (page, more) = self.purchases(account, before, PAGE).await?;
-            before = page.last().map(|last| last.id.transaction).filter(|_| more);
+            let last = page.last().map(|last| last.id.transaction);
+            before = last.filter(|last| more && first <= *last);
+            is_one_pending |=
+                page.iter().any(|purchase| matches!(purchase.status, PurchaseStatus::Pending(_)));
             let granted = page.into_iter().filter_map(|purchase| match purchase.status {
                 PurchaseStatus::Approved(entry) => Some(entry),
                 PurchaseStatus::Pending(_) | PurchaseStatus::Failed(_) => None,
@@ -59,10 +68,7 @@ impl Ledger {
                     *sum = sum.saturating_add(paid.price.amount());
                 }
             }
-            if before.is_none() && found.count < count {
-                return Err(Fault::Busy);
-            }
         }
-        Ok(found)
+        if is_one_pending && found.count < count { Err(Fault::Busy) } else { Ok(found) }
     }
 }
