@@ -23,6 +23,7 @@ mod keys;
 mod lambda_events;
 mod local_machine;
 mod lost_events;
+mod lot_costs;
 mod lots;
 mod metadata;
 mod monitor_price;

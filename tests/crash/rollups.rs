@@ -68,12 +68,13 @@ async fn found(fixture: &TestLedger, id: AccountId, is_written: bool) -> Vec<Str
     report.differences.iter().map(ToString::to_string).collect()
 }
 
-/// All rollups of the account, in an order of their own.
+/// All rollups and records of lots of the account, in an order of their own.
 async fn rollups(fixture: &TestLedger, id: AccountId) -> Vec<String> {
     let mut items = Vec::new();
     for partition in ["", "#2024-01#c", "#2024-01#m", "#2024-02#c", "#2024-02#m"] {
         items.extend(fixture.activity_items(&format!("USE#{id}{partition}")).await);
     }
+    items.extend(fixture.activity_items(&format!("LOTS#{id}")).await);
     let text = |item: &TableItem| {
         let mut attributes: Vec<_> = item.iter().collect();
         attributes.sort_by_key(|(name, _)| *name);
@@ -110,7 +111,21 @@ async fn damages(fixture: &TestLedger, id: AccountId) -> Vec<Damaged> {
     let unreadable = AttributeValue::B(Blob::new(b"what".to_vec()));
     let written = |items: Vec<TableItem>, says| Damaged { written: items, deleted: vec![], says };
     let deleted = |item: &TableItem, says| Damaged { written: vec![], deleted: vec![item.clone()], says };
+    let lots = fixture.activity_items(&format!("LOTS#{id}")).await;
+    assert_eq!(lots.len(), 2);
     vec![
+        written(
+            vec![with(&lots[0], "n", number(7))],
+            vec!["the record of the lot sub_2024-01 has wrong sums"],
+        ),
+        written(vec![with(&lots[1], "through", number(1))], vec!["sub_2024-02 counts through 1 instead of"]),
+        written(vec![with(&lots[1], "through", number(999_999))], vec!["counts through 999999 instead of"]),
+        written(vec![with(&lots[0], "n", text("x"))], vec!["sub_2024-01 is unreadable"]),
+        deleted(&lots[0], vec!["sub_2024-01 is missing"]),
+        written(
+            vec![with(&lots[1], "sk", text("01HM6QY8R0Z3V9Q2T5W7X8Y9ZA"))],
+            vec!["counts no transaction"],
+        ),
         written(vec![with(first, "sums", days[1]["sums"].clone())], vec!["2024-01-29 has wrong sums"]),
         written(vec![with(last, "sums", first["sums"].clone())], vec!["has wrong sums"]),
         written(vec![with(&days[1], "through", number(1))], vec!["2024-01-30 counts through 1 instead of"]),

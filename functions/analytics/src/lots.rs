@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{Account, AccountId, EntryId, LotChange, LotState, LotStatus, Service, Source, StatementQuery};
+use domain::{
+    Account, AccountId, EntryId, LotChange, LotRecord, LotState, LotStatus, Service, Source, StatementQuery,
+};
 use scrip_http::{ApiError, App, Caller, Listing, PageLimit, PlanPrices, QueryParams, Reply, may};
 use serde::{Deserialize, Serialize};
-use store::{CountedLot, StatementPlace, Unsettled};
+use store::{CountedLots, StatementPlace, Unsettled};
 use utoipa::IntoParams;
 
 use super::lot_view::LotView;
@@ -78,7 +80,7 @@ pub(crate) async fn lots(
     };
     let prices = PlanPrices::read(&app, &page.account, caller.call.moment.wall).await?;
     let mut lots = vec![];
-    for CountedLot { record, .. } in page.lots {
+    for record in page.lots {
         let held = held.as_ref().map(|held| held.get(&record.lot).copied().unwrap_or_default());
         let state = LotState::new(record, &page.account, held, now);
         let is_asked = status.is_none_or(|status| status.is(state.status))
@@ -96,7 +98,7 @@ pub(crate) async fn lots(
 /// A page of lots, with the account that they belong to.
 struct LotPage {
     account: Account,
-    lots: Vec<CountedLot>,
+    lots: Vec<LotRecord>,
     next: Option<EntryId>,
 }
 
@@ -105,25 +107,18 @@ impl LotPage {
     /// moment as the account, unless more than [`UNCOUNTED_MAX`] transactions are in between.
     async fn read(app: &App, id: AccountId, before: Option<EntryId>, limit: u16) -> Result<Self, ApiError> {
         let counted = app.ledger.projected_through(id).await?.notified_through();
-        let (mut lots, more) = app.activity.lots(id, before, limit).await?;
+        let (lots, more) = app.activity.lots(id, before, limit).await?;
         let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        let changes = uncounted(app, &account, counted).await?;
+        let mut changes = uncounted(app, &account, counted).await?;
         let oldest = lots.last().map(|lot| lot.record.lot.age()).filter(|_| more);
-        for change in &changes {
+        changes.retain(|change| {
             let age = change.lot.age();
-            match lots.iter_mut().find(|lot| lot.record.lot == change.lot) {
-                Some(known) => known.add(&[change], None),
-                None if before.is_none_or(|before| age < before)
-                    && oldest.is_none_or(|oldest| oldest < age) =>
-                {
-                    let mut begun = CountedLot::begin(change);
-                    begun.add(&[change], None);
-                    lots.push(begun);
-                }
-                None => (),
-            }
-        }
-        lots.sort_by_key(|lot| std::cmp::Reverse(lot.record.lot.age()));
+            before.is_none_or(|before| age < before) && oldest.is_none_or(|oldest| oldest <= age)
+        });
+        let mut counted = CountedLots::of(lots);
+        counted.add(&changes);
+        let mut lots: Vec<_> = counted.into_records().collect();
+        lots.sort_by_key(|lot| std::cmp::Reverse(lot.lot.age()));
         Ok(Self { account, lots, next: oldest })
     }
 }

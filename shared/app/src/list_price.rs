@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{Account, Allowance, Cost, LotPrice, LotRecord, PlanId, Source};
+use domain::{Account, Allowance, Cost, LotId, LotPrice, LotRecord, Period, PlanId, Source};
 use store::{Catalogue, Fault, PlanSwitch};
 
 use crate::App;
@@ -13,6 +13,7 @@ pub struct PlanPrices {
     catalogue: Arc<Catalogue>,
     switches: Vec<PlanSwitch>,
     plan: PlanId,
+    opened_at: DateTime<Utc>,
 }
 
 impl PlanPrices {
@@ -24,18 +25,39 @@ impl PlanPrices {
     pub async fn read(app: &App, account: &Account, wall: DateTime<Utc>) -> Result<Self, Fault> {
         let catalogue = app.settings.catalogue(wall).await?;
         let switches = app.ledger.plan_history(account.id).await?;
-        Ok(Self { catalogue, switches, plan: account.plan.clone() })
+        Ok(Self { catalogue, switches, plan: account.plan.clone(), opened_at: account.id.org.time() })
     }
 
-    /// The price of a lot's credits: what was paid for them, or for subscription credits the list price of the plan for
-    /// its allowance. `None` for credits that were not bought, and where the plan is unlimited, free or without an
-    /// allowance.
+    /// The price of a lot's credits: what was paid for them, or for subscription credits the [list price] of their month.
+    /// `None` for credits that were not bought.
+    ///
+    /// [list price]: PlanPrices::list_price
     #[must_use]
     pub fn price(&self, record: &LotRecord) -> Option<LotPrice> {
         if record.source != Source::Subscription {
             return record.cost.map(|cost| LotPrice { cost, amount: record.amount });
         }
-        let plan = self.catalogue.plans.plan(self.plan_at(record.opened_at), record.opened_at)?;
+        self.list_price(match record.lot {
+            LotId::Subscription(month) => month,
+            LotId::Granted(_) | LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => {
+                Period::of(record.opened_at)
+            }
+        })
+    }
+
+    /// The list price of the subscription credits of a month: the fee of the dearest plan that the account had in it, for
+    /// the plan's allowance, as the fee was when the account took the plan or the month began. `None` where these plans were
+    /// unlimited, free or without an allowance.
+    #[must_use]
+    pub fn list_price(&self, month: Period) -> Option<LotPrice> {
+        let (begin, end) = (month.start().max(self.opened_at), month.next().start());
+        let taken = self.switches.iter().filter(|taken| begin <= taken.at && taken.at < end);
+        let plans = taken.map(|taken| (&taken.switch.to, taken.at)).chain([(self.plan_before(begin), begin)]);
+        plans.filter_map(|(plan, at)| self.fee(plan, at)).max_by_key(|price| price.cost.minor)
+    }
+
+    fn fee(&self, plan: &PlanId, at: DateTime<Utc>) -> Option<LotPrice> {
+        let plan = self.catalogue.plans.plan(plan, at)?;
         match plan.allowance {
             Allowance::Monthly(amount) if !amount.is_zero() && 0 < plan.fee.amount() => {
                 let cost = Cost { minor: plan.fee.amount(), currency: plan.fee.currency() };
@@ -45,9 +67,9 @@ impl PlanPrices {
         }
     }
 
-    /// The plan of the account at a time.
-    fn plan_at(&self, at: DateTime<Utc>) -> &PlanId {
-        let later = self.switches.iter().take_while(|switch| at < switch.at).last();
+    /// The plan of the account before its changes from a time on.
+    fn plan_before(&self, at: DateTime<Utc>) -> &PlanId {
+        let later = self.switches.iter().take_while(|switch| at <= switch.at).last();
         later.map_or(&self.plan, |later| &later.switch.from)
     }
 }

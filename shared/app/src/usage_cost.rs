@@ -43,22 +43,28 @@ pub async fn price_usage<'a>(
     let organisation = app.settings.organisation(account.id.org, wall).await?;
     let currency = organisation.ok_or(Unsettled::NoAccount)?.currency;
     let plans = PlanPrices::read(app, account, wall).await?;
-    let lots = stream::iter(priced_lots(&usage)).map(|lot| app.activity.lot(account.id, lot));
-    let records: Vec<_> = lots.buffered(LOTS_AT_ONCE).try_collect().await?;
+    let lots = priced_lots(&usage);
+    let records = stream::iter(lots.clone()).map(|lot| app.activity.lot(account.id, lot));
+    let records: Vec<_> = records.buffered(LOTS_AT_ONCE).try_collect().await?;
     let mut prices = LotPrices::new();
     let mut includes_list_prices = false;
-    for lot in records.into_iter().flatten() {
-        let price = price(&lot.record, &plans, currency);
-        includes_list_prices |= matches!(lot.record.lot, LotId::Subscription(_)) && price.is_some();
-        prices.extend(price.map(|price| (lot.record.lot, price)));
+    for (lot, counted) in lots.into_iter().zip(records) {
+        let price = match (counted, lot) {
+            (Some(counted), _) => price(&counted.record, &plans, currency),
+            // The allowance of a month costs the same without a record.
+            (None, LotId::Subscription(month)) => plans.list_price(month),
+            (None, LotId::Granted(_) | LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_)) => None,
+        };
+        let price = price.filter(|price| price.cost.currency == currency);
+        includes_list_prices |= matches!(lot, LotId::Subscription(_)) && price.is_some();
+        prices.extend(price.map(|price| (lot, price)));
     }
     let (usage, unpriced_credits) = usage.priced(&prices);
     Ok(PricedUsage { usage, currency, includes_list_prices, unpriced_credits })
 }
 
-/// The price of a lot in the organisation's currency; `None` where it is not known.
+/// The price of a lot; `None` where it is not known. Bonus credits cost nothing in the organisation's currency.
 fn price(record: &LotRecord, plans: &PlanPrices, currency: Currency) -> Option<LotPrice> {
     let nothing = LotPrice { cost: Cost { minor: 0, currency }, amount: record.amount };
-    let price = plans.price(record).or(Some(nothing).filter(|_| record.source == Source::Bonus));
-    price.filter(|price| price.cost.currency == currency)
+    plans.price(record).or(Some(nothing).filter(|_| record.source == Source::Bonus))
 }

@@ -23,7 +23,7 @@ mod table;
 mod write;
 
 pub use activity::activity_table::Activity;
-pub use activity::lots::CountedLot;
+pub use activity::lots::{CountedLot, CountedLots};
 pub use activity::monthly_statements::StoredMonthlyStatement;
 pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;

@@ -1,5 +1,7 @@
 //! What a transaction changes of lots besides usage: credits that arrive, expire, are withdrawn, or move to other lots.
 
+use std::collections::VecDeque;
+
 use chrono::{DateTime, Utc};
 
 use crate::{Credits, Direction, EntryId, LotId, Money, Move, Receipt, Source, Terms};
@@ -136,6 +138,41 @@ fn arrival(receipt: &Receipt) -> Arrival {
     }
 }
 
+/// The lots that credits have left for other lots, in the order in which they were drawn.
+#[derive(Default)]
+struct Origins(VecDeque<(LotId, Credits)>);
+
+impl Origins {
+    fn add(&mut self, lot: LotId, amount: Credits) {
+        self.0.push_back((lot, amount));
+    }
+
+    /// Takes credits that arrive in a lot, with where they came from.
+    fn take(&mut self, amount: Credits) -> Vec<(Arrival, Credits)> {
+        // A lot that is merged into another one arrives there whole.
+        if let Some(place) = self.0.iter().position(|(_, there)| *there == amount)
+            && let Some((lot, _)) = self.0.remove(place)
+        {
+            return vec![(Arrival::FromLot(lot), amount)];
+        }
+        let (mut taken, mut left) = (vec![], amount);
+        while !left.is_zero() {
+            let Some((lot, there)) = self.0.front_mut() else { break };
+            let part = (*there).min(left);
+            taken.push((Arrival::FromLot(*lot), part));
+            left = left.less(part).unwrap_or_default();
+            *there = there.less(part).unwrap_or_default();
+            if there.is_zero() {
+                self.0.pop_front();
+            }
+        }
+        if !left.is_zero() {
+            taken.push((Arrival::Granted, left));
+        }
+        taken
+    }
+}
+
 /// A refund or a release: what was drawn from lots, and what came back to them.
 struct Drawback<'a> {
     receipt: &'a Receipt,
@@ -158,35 +195,41 @@ impl<'a> Drawback<'a> {
     /// The credits that came back to another lot than theirs: the ones leave, the others arrive. Those that an open dispute
     /// set aside are withdrawn.
     fn changes(&self) -> Vec<LotChange> {
-        let moves = || counted(self.receipt);
-        let (mut changes, mut first) = (vec![], None);
+        let mut changes = vec![];
+        let mut from = Origins::default();
         let mut aside = self.aside();
         for (lot, amount) in &self.drawn {
             let Some(gone) = amount.less(self.returned(*lot)).filter(|gone| !gone.is_zero()) else {
                 continue;
             };
-            first = first.or(Some(*lot));
             let withdrawn = gone.min(aside);
             aside = aside.less(withdrawn).unwrap_or_default();
             let moved = gone.less(withdrawn).unwrap_or_default();
             for (kind, amount) in [(LotChangeKind::Withdrawn, withdrawn), (LotChangeKind::Moved, moved)] {
                 changes.extend(self.leaving(*lot, amount, kind));
             }
+            from.add(*lot, moved);
         }
-        for part in moves() {
-            let (kind, amount) = match part.direction {
-                Direction::Debit if self.receipt.has_ended(part) => (LotChangeKind::Expired, part.amount),
-                Direction::Debit => (LotChangeKind::Moved, part.amount),
-                Direction::Credit => {
-                    let arrival = first.map_or(Arrival::Granted, Arrival::FromLot);
-                    let own = self.drawn_from(part.lot).min(part.amount);
-                    (LotChangeKind::Arrived(arrival), part.amount.less(own).unwrap_or_default())
+        for part in counted(self.receipt) {
+            match part.direction {
+                Direction::Debit if self.receipt.has_ended(part) => {
+                    changes.push(LotChange::by(self.receipt, part, LotChangeKind::Expired));
                 }
-            };
-            if !amount.is_zero() {
+                Direction::Debit => {
+                    changes.push(LotChange::by(self.receipt, part, LotChangeKind::Moved));
+                    from.add(part.lot, part.amount);
+                }
+                Direction::Credit => (),
+            }
+        }
+        for part in counted(self.receipt).filter(|part| part.direction == Direction::Credit) {
+            let own = self.drawn_from(part.lot).min(part.amount);
+            for (arrival, amount) in from.take(part.amount.less(own).unwrap_or_default()) {
+                let kind = LotChangeKind::Arrived(arrival);
                 changes.push(LotChange { amount, ..LotChange::by(self.receipt, part, kind) });
             }
         }
+        changes.retain(|change| !change.amount.is_zero());
         changes
     }
 

@@ -25,9 +25,9 @@ pub struct LotState {
 pub enum LotStatus {
     /// It has credits, or open holds have.
     Active,
-    /// Nothing is left.
+    /// Nothing is left. With more open holds than are read, what they have is not known, and counts as spent.
     Spent,
-    /// Its end was reached before all of its credits were spent.
+    /// Its end was reached before all of its credits were spent. Open holds may still have some.
     Expired,
     /// An open dispute concerns the purchase of its credits.
     Disputed,
@@ -37,12 +37,19 @@ impl LotState {
     /// The state of a lot of an account at `now`.
     #[must_use]
     pub fn new(record: LotRecord, account: &Account, held: Option<Credits>, now: DateTime<Utc>) -> Self {
-        let remaining = account.left_in(record.lot);
+        let left = account.left_in(record.lot);
+        // What is left at the end has expired, also before its expiry is posted.
+        let (remaining, ended) =
+            if record.has_ended(now) { (Credits::ZERO, left) } else { (left, Credits::ZERO) };
+        let expired = record.expired.plus(ended).unwrap_or(Credits::MAX);
+        let record = LotRecord { expired, ..record };
         let taken = record.taken(remaining);
+        // Holds are read after the account: one that was made in between is not in it.
+        let held = held.map(|held| held.min(taken));
         let used = taken.less(held.unwrap_or_default()).unwrap_or_default();
         let status = if is_disputed(account, record.lot) {
             LotStatus::Disputed
-        } else if record.has_ended(now) && !(remaining.is_zero() && record.expired.is_zero()) {
+        } else if record.has_ended(now) && !record.expired.is_zero() {
             LotStatus::Expired
         } else if remaining.is_zero() && held.is_none_or(Credits::is_zero) {
             LotStatus::Spent

@@ -1,6 +1,6 @@
 //! The records of an account's lots, in the activity table: one item for each lot that it has had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
@@ -13,9 +13,7 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem, lot_partition};
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::ConditionalPut;
-use domain::{
-    AccountId, Cost, Credits, Currency, EntryId, LotChange, LotChangeKind, LotId, LotRecord, Source, Terms,
-};
+use domain::{AccountId, Cost, Credits, Currency, EntryId, LotChange, LotId, LotRecord, Source, Terms};
 
 /// How often another process may save a record first.
 const ATTEMPTS_MAX: u32 = 16;
@@ -64,7 +62,7 @@ pub struct CountedLot {
 }
 
 impl CountedLot {
-    fn read(item: StoredItem) -> Result<Self, Fault> {
+    pub(crate) fn read(item: StoredItem) -> Result<Self, Fault> {
         let item: LotItem = decode("a lot's record", item)?;
         let cost = item.cost.zip(item.currency).map(|(minor, currency)| Cost { minor, currency });
         let LotItem {
@@ -110,14 +108,52 @@ impl CountedLot {
     pub fn begin(change: &LotChange) -> Self {
         Self { record: LotRecord::begin(change), through: 0 }
     }
+}
 
-    /// Adds changes that it does not count yet, by rising numbers.
-    pub fn add(&mut self, changes: &[&LotChange], from: Option<&LotRecord>) {
-        let known = self.through;
-        for change in changes.iter().filter(|change| known < change.sequence) {
-            self.record.add(change, from);
-            self.through = change.sequence;
+/// The records of some lots, which count changes one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct CountedLots {
+    lots: BTreeMap<LotId, CountedLot>,
+    /// Through which number the records counted when they were read.
+    read: BTreeMap<LotId, u64>,
+}
+
+impl CountedLots {
+    /// Records that were read.
+    #[must_use]
+    pub fn of(lots: Vec<CountedLot>) -> Self {
+        let read = lots.iter().map(|lot| (lot.record.lot, lot.through)).collect();
+        Self { lots: lots.into_iter().map(|lot| (lot.record.lot, lot)).collect(), read }
+    }
+
+    /// Adds changes, by rising numbers, unless their lots count them. Credits that come from another lot bring what they
+    /// cost there by the change before.
+    pub fn add(&mut self, changes: &[LotChange]) {
+        for change in changes {
+            if change.sequence <= self.read.get(&change.lot).copied().unwrap_or(0) {
+                continue;
+            }
+            let from = change.origin().and_then(|from| self.lots.get(&from)).map(|from| from.record.clone());
+            let lot = self.lots.entry(change.lot).or_insert_with(|| CountedLot::begin(change));
+            lot.record.add(change, from.as_ref());
+            lot.through = change.sequence;
         }
+    }
+
+    /// The records without the numbers through which they count.
+    pub fn into_records(self) -> impl Iterator<Item = LotRecord> {
+        self.lots.into_values().map(|lot| lot.record)
+    }
+
+    /// The records, by lot.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CountedLot> {
+        self.lots.values()
+    }
+
+    /// Those that count more than when they were read, with the number through which they counted then.
+    fn changed(&self) -> impl Iterator<Item = (&CountedLot, Option<u64>)> {
+        let read = |lot: &CountedLot| self.read.get(&lot.record.lot).copied();
+        self.lots.values().map(move |lot| (lot, read(lot))).filter(|(lot, read)| *read != Some(lot.through))
     }
 }
 
@@ -128,47 +164,46 @@ impl Activity {
     /// # Errors
     /// When the table does not answer; then all of them have to be counted again.
     pub async fn count_lots(&self, account: AccountId, changes: &[LotChange]) -> Result<(), Fault> {
-        let mut by_lot: BTreeMap<LotId, Vec<&LotChange>> = BTreeMap::new();
-        for change in changes {
-            by_lot.entry(change.lot).or_default().push(change);
-        }
-        // A lot from which credits moved comes after the lots that they moved to, which ask it for their cost.
-        let (sources, others): (Vec<_>, Vec<_>) = by_lot
-            .into_iter()
-            .partition(|(_, changes)| changes.iter().any(|change| change.kind == LotChangeKind::Moved));
-        for (lot, changes) in others.into_iter().chain(sources) {
-            self.count_lot(account, lot, &changes).await?;
-        }
-        Ok(())
-    }
-
-    async fn count_lot(&self, account: AccountId, lot: LotId, changes: &[&LotChange]) -> Result<(), Fault> {
-        let Some(first) = changes.first() else { return Ok(()) };
-        let from = match changes.iter().copied().find_map(LotChange::origin) {
-            Some(from) => self.lot(account, from).await?,
-            None => None,
-        };
-        let key = Key::Lot(account, lot);
-        let mut known = self.table.read(&key, false, "read a lot's record").await?;
+        let origins: BTreeSet<_> = changes.iter().filter_map(LotChange::origin).collect();
+        let lots: BTreeSet<_> = changes.iter().map(|change| change.lot).chain(origins.clone()).collect();
+        let mut are_read_again = false;
         for _ in 0..ATTEMPTS_MAX {
-            let stored = known.map(CountedLot::read).transpose()?;
-            let seen = stored.as_ref().map(|stored| stored.through);
-            let mut counted = stored.unwrap_or_else(|| CountedLot::begin(first));
-            counted.add(changes, from.as_ref().map(|from| &from.record));
-            if seen == Some(counted.through) {
+            // A record that is read too early is noticed when it is written; those that are not written are read strongly.
+            let reads = lots.iter().map(|lot| async {
+                let is_strong = are_read_again || origins.contains(lot);
+                let item =
+                    self.table.read(&Key::Lot(account, *lot), is_strong, "read a lot's record").await?;
+                item.map(CountedLot::read).transpose()
+            });
+            let mut counted = CountedLots::of(try_join_all(reads).await?.into_iter().flatten().collect());
+            counted.add(changes);
+            if self.write_lots(account, &counted, &origins).await? {
                 return Ok(());
             }
-            let condition = Condition::at(THROUGH, seen);
-            known = match self
-                .table
-                .put_or_existing(counted.item(&key)?, condition, "write a lot's record")
-                .await?
-            {
-                ConditionalPut::Written => return Ok(()),
-                ConditionalPut::Existing(known) => known,
-            };
+            are_read_again = true;
         }
         Err(Fault::Busy)
+    }
+
+    /// Writes the records that have changed; returns whether none was written by another process meanwhile.
+    async fn write_lots(
+        &self,
+        account: AccountId,
+        counted: &CountedLots,
+        origins: &BTreeSet<LotId>,
+    ) -> Result<bool, Fault> {
+        // A lot from which credits moved comes after the lots that they moved to, which ask it for their cost.
+        let (last, first): (Vec<_>, Vec<_>) =
+            counted.changed().partition(|(lot, _)| origins.contains(&lot.record.lot));
+        for (lot, read) in first.into_iter().chain(last) {
+            let item = lot.item(&Key::Lot(account, lot.record.lot))?;
+            let condition = Condition::at(THROUGH, read);
+            match self.table.put_or_existing(item, condition, "write a lot's record").await? {
+                ConditionalPut::Written => (),
+                ConditionalPut::Existing(_) => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// The record of a lot; `None` where it has none yet.

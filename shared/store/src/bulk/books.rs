@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::activity::lots::CountedLot;
+use crate::activity::lots::CountedLots;
 use crate::activity::rollups::{Counted, MonthOf};
 use crate::chain::items::growth_items;
 use crate::chain::record_blocks::block_items;
@@ -17,8 +17,8 @@ use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use crate::write::expression::opened;
 use domain::{
-    Account, AccountId, DayTotal, EntryId, Growth, LotChange, LotId, PendingRollup, Period, Receipt,
-    RecordKind, RollupRecord, RollupTally, RowText, Tip,
+    Account, AccountId, DayTotal, EntryId, Growth, LotChange, PendingRollup, Period, Receipt, RecordKind,
+    RollupRecord, RollupTally, RowText, Tip,
 };
 
 /// An item of a table.
@@ -33,7 +33,7 @@ pub struct BulkBooks {
     pending: Option<PendingRollup>,
     days: BTreeMap<NaiveDate, Counted>,
     months: BTreeMap<MonthOf, Counted>,
-    lots: BTreeMap<LotId, CountedLot>,
+    lots: CountedLots,
 }
 
 /// Items to write.
@@ -50,7 +50,7 @@ impl BulkBooks {
     #[must_use]
     pub fn of(account: AccountId) -> Self {
         let (tip, growth, pending) = (Tip::genesis(account), Growth::default(), None);
-        let (days, months, lots) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (days, months, lots) = (BTreeMap::new(), BTreeMap::new(), CountedLots::default());
         Self { account, tip, growth, pending, days, months, lots }
     }
 
@@ -80,7 +80,7 @@ impl BulkBooks {
             }
         }
         self.pending = tally.pending;
-        self.count_lots(receipts);
+        self.lots.add(&receipts.iter().flat_map(LotChange::of).collect::<Vec<_>>());
         Ok(rows)
     }
 
@@ -94,16 +94,8 @@ impl BulkBooks {
         }
     }
 
-    fn count_lots(&mut self, receipts: &[Receipt]) {
-        for change in receipts.iter().flat_map(LotChange::of) {
-            let from = change.origin().and_then(|from| self.lots.get(&from)).map(|from| from.record.clone());
-            let lot = self.lots.entry(change.lot).or_insert_with(|| CountedLot::begin(&change));
-            lot.add(&[&change], from.as_ref());
-        }
-    }
-
-    /// The items besides the rows: those of the chain, the index of records, the rollups, the records of lots, and the watermark. Events of all transactions must be
-    /// emitted; `alerts` is the revision of the alert state after them.
+    /// The items besides the rows: those of the chain, the index of records, the rollups, the records of lots, and the
+    /// watermark. Events of all transactions must be emitted; `alerts` is the revision of the alert state after them.
     ///
     /// # Errors
     /// When an item can't be encoded.
@@ -116,7 +108,7 @@ impl BulkBooks {
         ledger.extend(block_items(account, &growth.blocks)?);
         let days = days.iter().map(|(day, counted)| counted.item(&Key::DayRollup(account, *day)));
         let months = months.iter().map(|(of, counted)| counted.item(&of.key(account)));
-        let lots = lots.iter().map(|(lot, counted)| counted.item(&Key::Lot(account, *lot)));
+        let lots = lots.iter().map(|lot| lot.item(&Key::Lot(account, lot.record.lot)));
         Ok(BulkItems { ledger, activity: days.chain(months).chain(lots).collect::<Result<_, _>>()? })
     }
 }

@@ -5,21 +5,22 @@ use std::fmt;
 use chrono::NaiveDate;
 
 use crate::activity::rollups::{MonthOf, RollupKind};
+use domain::LotId;
 
 /// The report of a rebuild of an account's rollups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RollupReport {
     /// The number of the last transaction that is counted: rollups and what is pending were compared through it.
     pub through: u64,
-    /// How many rollups were compared.
+    /// How many rollups and records of lots were compared.
     pub compared: u64,
     /// What is wrong, in the order in which it was found.
     pub differences: Vec<RollupDifference>,
-    /// How many rollups changed so often that they could not be compared: run it again.
+    /// How many of them changed so often that they could not be compared: run it again.
     pub unsettled: usize,
 }
 
-/// A rollup that differs from the transactions.
+/// A rollup, or the record of a lot, that differs from the transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RollupDifference {
     /// Which one.
@@ -37,6 +38,8 @@ pub enum RollupName {
     Month(MonthRollupName),
     /// The sums beside the watermark, which no rollup has yet.
     Pending,
+    /// The record of a lot.
+    Lot(LotId),
 }
 
 /// The rollup of a customer or member.
@@ -76,6 +79,7 @@ impl fmt::Display for RollupDifference {
                 write!(out, "the rollup of {kind} {name:?} in {month} (shard {shard})")
             }
             RollupName::Pending => write!(out, "what is pending beside the watermark"),
+            RollupName::Lot(lot) => write!(out, "the record of the lot {lot}"),
         }?;
         match problem {
             RollupProblem::Missing => write!(out, " is missing"),

@@ -1,4 +1,4 @@
-//! Rebuilds an account's rollups from its rows: compares them with what is stored, and writes the right ones.
+//! Rebuilds an account's rollups and the records of its lots from its rows: compares them with what is stored, and writes the right ones.
 //!
 //! The projector may keep counting meanwhile. A rollup of a day or month that is over never changes again. One of the
 //! present day or month is compared with the rows through the watermark's number, or through its own number where the
@@ -13,6 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::activity::activity_table::Activity;
+use crate::activity::lots::CountedLots;
 use crate::activity::rollups::{Counted, MonthOf, RollupKind, month_of};
 use crate::chain::watermark::Watermark;
 use crate::repair::rollup_compare::{Compared, Comparison, Pair};
@@ -23,7 +24,7 @@ use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem, day_rollup_partition, month_rollup_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::ItemQuery;
-use domain::{Account, AccountId, PendingRollup, Period, RollupRecord};
+use domain::{Account, AccountId, LotChange, PendingRollup, Period, RollupRecord};
 
 /// How often what changes meanwhile is compared.
 pub(super) const ROUNDS_MAX: u32 = 32;
@@ -53,6 +54,8 @@ pub(super) struct RunningRebuild<'a> {
     pub(super) account: Account,
     pub(super) of: RollupRebuild,
     pub(super) sums: RowSums,
+    /// The records of lots.
+    pub(super) lots: CountedLots,
     /// The watermark whose number is that of the last row that was added.
     pub(super) watermark: Watermark,
     /// The days with rows.
@@ -75,11 +78,11 @@ struct MonthNames {
 }
 
 impl Ledger {
-    /// Compares the rollups of an account with its rows, and if wanted writes the right ones. `None` when there is no such
+    /// Compares the rollups and the records of lots of an account with its rows, and if wanted writes the right ones. `None` when there is no such
     /// account. `progress` is called with the number of transactions so far.
     ///
-    /// It reads each row once, 1,000 at a time, and each rollup once. Memory is bounded by one day's rollup and 250,000
-    /// cells of one month's customers and members; where a month has more, the rows are read several times.
+    /// It reads each row once, 1,000 at a time, and each rollup once. Memory is bounded by one day's rollup, 250,000
+    /// cells of one month's customers and members, and the records of all lots; where a month has more, the rows are read several times.
     ///
     /// # Errors
     /// When the table does not answer, or a row is missing or unreadable. It may be run again at any time.
@@ -98,6 +101,7 @@ impl Ledger {
                 account: account.clone(),
                 of,
                 sums: RowSums::of(names),
+                lots: CountedLots::default(),
                 watermark: Watermark::default(),
                 days: BTreeSet::new(),
                 month: Period::of(of.account.org.time()),
@@ -128,6 +132,7 @@ impl RunningRebuild<'_> {
             let left = self.compare_open_month(&names).await?;
             self.report.through = self.sums.through;
             if again == Comparison::Done && left.is_empty() {
+                self.compare_lots().await?;
                 return self.compare_other_days().await;
             }
             self.report.unsettled = left.len().max(1);
@@ -152,6 +157,7 @@ impl RunningRebuild<'_> {
         let mut rows = self.ledger.missed_entries(self.of.account, &self.watermark, now).await?;
         while self.sums.through < through {
             for receipt in rows.slice(through.saturating_add(1)).await?.receipts {
+                self.lots.add(&LotChange::of(&receipt));
                 let closed = self.sums.add(RollupRecord::of(&receipt), after);
                 self.days.extend(self.sums.day);
                 self.compare_closed(closed).await?;
