@@ -71,8 +71,12 @@ pub struct UsageSeries {
 pub struct UsageSum<'a> {
     query: UsageQuery<'a>,
     starts: Vec<DateTime<Utc>>,
-    groups: BTreeMap<Group, Vec<i64>>,
+    groups: BTreeMap<Group, Points>,
 }
+
+/// The values that are not zero, by the number of their point: most groups have usage at few points, and a cost keeps a
+/// group for each lot.
+type Points = BTreeMap<usize, i64>;
 
 /// A group of usage, and while costs are added up the lot that paid for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,10 +127,7 @@ impl<'a> UsageSum<'a> {
         let key: Vec<_> = groups.iter().map(group).collect();
         let Ok(place) = self.starts.binary_search(&granularity.start_of(at)) else { return };
         let lot = cell.lot.map(|lot| lot.lot).filter(|_| *measure == Measure::Cost);
-        let points = self.groups.entry(Group { lot, key }).or_insert_with(|| vec![0; self.starts.len()]);
-        if let Some(point) = points.get_mut(place) {
-            *point = point.saturating_add(value);
-        }
+        increase(self.groups.entry(Group { lot, key }).or_default(), place, value);
     }
 
     /// The lots that paid for usage, if costs are measured.
@@ -138,14 +139,13 @@ impl<'a> UsageSum<'a> {
     /// The costs of usage, and the number of credits whose lots have no known price. Those cost nothing.
     #[must_use]
     pub fn priced(self, prices: &LotPrices) -> (Self, i64) {
-        let width = self.starts.len();
-        let (mut groups, mut unpriced) = (BTreeMap::<Group, Vec<i64>>::new(), 0_i64);
-        let mut by_lot: BTreeMap<Option<LotId>, Vec<(Group, Vec<i64>)>> = BTreeMap::new();
+        let (mut groups, mut unpriced) = (BTreeMap::<Group, Points>::new(), 0_i64);
+        let mut by_lot: BTreeMap<Option<LotId>, Vec<(Group, Points)>> = BTreeMap::new();
         for (group, points) in self.groups {
             by_lot.entry(group.lot).or_default().push((Group { lot: None, ..group }, points));
         }
         for (lot, usage) in by_lot {
-            let credits: Vec<_> = usage.iter().flat_map(|(_, points)| points).copied().collect();
+            let credits: Vec<_> = usage.iter().flat_map(|(_, points)| points.values()).copied().collect();
             let costs = match lot.and_then(|lot| prices.get(&lot)) {
                 Some(price) => price.share_out(&credits),
                 None => {
@@ -153,9 +153,10 @@ impl<'a> UsageSum<'a> {
                     vec![0; credits.len()]
                 }
             };
-            for ((group, _), costs) in usage.into_iter().zip(costs.chunks(width.max(1))) {
-                let sums = groups.entry(group).or_insert_with(|| vec![0; width]);
-                sums.iter_mut().zip(costs).for_each(|(sum, cost)| *sum = sum.saturating_add(*cost));
+            let mut costs = costs.into_iter();
+            for (group, points) in usage {
+                let sums = groups.entry(group).or_default();
+                points.keys().zip(&mut costs).for_each(|(place, cost)| increase(sums, *place, cost));
             }
         }
         (Self { groups, ..self }, unpriced)
@@ -165,29 +166,41 @@ impl<'a> UsageSum<'a> {
     #[must_use]
     pub fn series(self) -> UsageSeries {
         let width = self.starts.len();
-        let mut series: Vec<_> =
-            self.groups.into_iter().map(|(group, points)| Series::new(group.key, points)).collect();
+        let total_of = |points: &Points| points.values().copied().fold(0, i64::saturating_add);
+        let mut groups: Vec<_> = self.groups.into_iter().collect();
         // Groups of equal usage stay in the order of their names.
-        series.sort_by_key(|one| std::cmp::Reverse(one.total));
-        let total = Series::sum_of(&series, width);
-        let rest = series.split_off(self.query.top.min(series.len()));
+        groups.sort_by_cached_key(|(_, points)| std::cmp::Reverse(total_of(points)));
+        let total = Series::sum_of(&groups, width);
+        let rest = groups.split_off(self.query.top.min(groups.len()));
         let others = Series::sum_of(&rest, width);
-        UsageSeries { starts: self.starts, series, others, others_count: rest.len(), total }
+        let series = groups.into_iter().map(|(group, points)| Series::new(group.key, &points, width));
+        UsageSeries { starts: self.starts, series: series.collect(), others, others_count: rest.len(), total }
     }
 }
 
+fn increase(points: &mut Points, place: usize, by: i64) {
+    let point = points.entry(place).or_default();
+    *point = point.saturating_add(by);
+}
+
 impl Series {
-    fn new(key: Vec<Option<String>>, points: Vec<i64>) -> Self {
+    fn new(key: Vec<Option<String>>, values: &Points, width: usize) -> Self {
+        let mut points = vec![0_i64; width];
+        for (place, value) in values {
+            if let Some(point) = points.get_mut(*place) {
+                *point = *value;
+            }
+        }
         let total = points.iter().copied().fold(0, i64::saturating_add);
         Self { key, points, total }
     }
 
-    fn sum_of(series: &[Self], width: usize) -> Self {
-        let mut points = vec![0_i64; width];
-        for one in series {
-            points.iter_mut().zip(&one.points).for_each(|(sum, part)| *sum = sum.saturating_add(*part));
+    fn sum_of(groups: &[(Group, Points)], width: usize) -> Self {
+        let mut sums = Points::new();
+        for (_, points) in groups {
+            points.iter().for_each(|(place, value)| increase(&mut sums, *place, *value));
         }
-        Self::new(vec![], points)
+        Self::new(vec![], &sums, width)
     }
 }
 
