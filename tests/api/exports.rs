@@ -236,6 +236,21 @@ async fn an_export_without_credits_is_refused_and_leaves_nothing() {
     assert_eq!(world.balance(&org.key).await["available"], json!(4));
 }
 
+/// A refused export leaves its key free for another request, which then has it.
+#[tokio::test]
+async fn a_refused_export_leaves_its_key_free() {
+    let world = World::at(NOW).await;
+    let org = world.open(0).await;
+    let (pdf, csv) = (json!({ "format": "pdf" }), json!({ "format": "csv" }));
+    assert_eq!(world.post(EXPORT, &org.key, "once", &pdf).await.failure(), "402 INSUFFICIENT_CREDITS");
+    let made = world.post(EXPORT, &org.key, "once", &csv).await.created();
+    assert_eq!(made["format"], json!("csv"));
+    assert_eq!(world.post(EXPORT, &org.key, "once", &csv).await.created(), made);
+    world.grant(&org.id, &json!({ "source": "bonus", "amount": 5 })).await;
+    assert_eq!(world.post(EXPORT, &org.key, "once", &pdf).await.failure(), "422 IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(world.balance(&org.key).await["available"], json!(5));
+}
+
 /// The same key gives the same export and one charge; another request under it is refused.
 #[tokio::test]
 async fn one_key_is_one_export_and_one_charge() {

@@ -7,14 +7,16 @@ mod response;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{ClaimKey, Export, ExportId, ExportKey, ExportPrice, ExportStage, FileFormat, Reference, Scope};
+use domain::{
+    ClaimKey, Details, Export, ExportId, ExportKey, ExportPrice, ExportStage, FileFormat, Reference, Scope,
+};
 use scrip_exports::{ExportAnswer, Exporter};
 use scrip_http::{
     ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, Listing, PageLimit, PathId, QueryParams, Reply,
     may,
 };
 use serde::Deserialize;
-use store::{ClaimedId, ClaimsOf, StatementCursor, Unsettled};
+use store::{Claim, ClaimedId, ClaimsOf, StatementCursor, Unsettled};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -62,7 +64,20 @@ async fn make_export(
     intent.body.query()?;
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
     let moment = caller.call.moment;
-    let made = app.ledger.claim_once(of, &key, &intent.fingerprint, moment).await?;
+    let made = match app.ledger.claim_once(of, &key, &intent.fingerprint, moment).await {
+        // Nothing is left of a request that was refused, and its key is free.
+        Err(Unsettled::KeyReused) => {
+            let known = app.ledger.holder_of(of, &key).await?.ok_or(Unsettled::InProgress)?;
+            let refused = ExportKey { account: caller.account, export: known.into() };
+            if app.ledger.export(refused).await?.is_some() {
+                return Err(Unsettled::KeyReused.into());
+            }
+            let details = Details::default();
+            let claim = Claim::new(&key, &intent.fingerprint, &details);
+            app.ledger.claim_from(known, of, claim, moment).await?
+        }
+        claimed => claimed?,
+    };
     let id = ExportKey { account: caller.account, export: made.id.into() };
     let exporter = app.exporter();
     let known = if made.replayed { app.ledger.export(id).await? } else { None };
@@ -102,7 +117,13 @@ async fn asked(
     let account = app.ledger.account(caller.account).await?.ok_or(Unsettled::NoAccount)?;
     let organisation = app.settings.organisation(caller.account.org, moment.wall).await?;
     let query = wanted.query()?;
-    let is_whole = query == store::StatementQuery::default();
+    let of = Some(account.sequence).filter(|_| query == store::StatementQuery::default());
+    let most = wanted.format.rows_max();
+    if of.is_some_and(|of| most < of) {
+        let problem =
+            format!("has at most {most} transactions, and there are more; send `from` and `to`, or a filter");
+        return Err(ApiError::field("format", problem));
+    }
     Ok(Export {
         key: ExportKey { account: caller.account, export: made.id.into() },
         format: wanted.format,
@@ -119,7 +140,7 @@ async fn asked(
         attempts: 0,
         leased_until: moment.wall,
         rows: 0,
-        of: is_whole.then_some(account.sequence),
+        of,
         revision: 0,
     })
 }

@@ -150,7 +150,7 @@ impl ExportView {
             bytes: file.map(|file| file.bytes),
             url,
             url_expires_at: file.map(|file| file.until),
-            credits_held: if export.is_finished() { 0 } else { price },
+            credits_held: if export.is_finished() || export.is_unheld() { 0 } else { price },
             credits_charged: if charge.is_some() { price } else { 0 },
             transaction_id: charge.map(|charge| charge.to_string()),
             error,

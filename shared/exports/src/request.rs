@@ -12,7 +12,7 @@ use crate::charge::{hold, release};
 use crate::make::{Making, MakingLimits};
 
 /// The delay of the job that finishes an export if its request crashes: longer than the lease of the request.
-const JOB_DELAY: TimeDelta = TimeDelta::seconds(90);
+const JOB_DELAY: TimeDelta = TimeDelta::seconds(60);
 
 /// What a request for an export is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,9 @@ impl Exporter<'_> {
     pub async fn resume(&self, export: Export, moment: Moment) -> Result<ExportAnswer, Unsettled> {
         match export.next(self.clock.now(), moment.wall) {
             // Its request has not been answered yet, and may be refused.
-            ExportStep::Wait if export.stage == ExportStage::Begun => Err(Unsettled::InProgress),
+            ExportStep::Wait if export.stage == ExportStage::Begun || export.is_unheld() => {
+                Err(Unsettled::InProgress)
+            }
             ExportStep::Make if export.stage == ExportStage::Begun => {
                 let leased = self.ledger.save_export(export.leased_to_request(moment.wall)).await?;
                 self.carry_out(leased.ok_or(Unsettled::InProgress)?, None, moment).await

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use domain::{Export, ExportError, ExportKey, ExportStep};
+use domain::{Export, ExportError, ExportKey, ExportStage, ExportStep};
 use ports::Moment;
 use store::Unsettled;
 
@@ -38,7 +38,13 @@ impl Exporter<'_> {
     }
 
     async fn attempt(&self, export: Export, moment: Moment) -> Result<(), Unsettled> {
-        let Some(export) = self.held(export, moment).await? else { return Ok(()) };
+        let was_unheld = export.is_unheld();
+        let Some(mut export) = self.held(export, moment).await? else { return Ok(()) };
+        if was_unheld {
+            // Its request may be sent again meanwhile, and is to answer that the credits are held.
+            let Some(saved) = self.ledger.save_export(export).await? else { return Ok(()) };
+            export = saved;
+        }
         let known = export.clone();
         let limits = MakingLimits::of_worker(moment.wall);
         let decided = match self.make(export, limits).await {
@@ -81,7 +87,13 @@ impl Exporter<'_> {
             account = %export.key.account, export = %export.key.export, attempt = export.attempts,
             cause = &unsettled as &dyn Error, "{EXPORT_FAULT}"
         );
-        self.ledger.save_export(export.released()).await?;
+        // The attempt has saved its progress since.
+        let latest = self.ledger.export(export.key).await?;
+        let is_ours =
+            |latest: &Export| (latest.attempts, &latest.stage) == (export.attempts, &ExportStage::Running);
+        if let Some(latest) = latest.filter(is_ours) {
+            self.ledger.save_export(latest.released()).await?;
+        }
         Err(unsettled)
     }
 

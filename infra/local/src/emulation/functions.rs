@@ -112,8 +112,12 @@ pub(crate) async fn release_leases(app: &App) -> anyhow::Result<()> {
         loop {
             let page = app.ledger.due_page(shard, after.as_ref(), DateTime::<Utc>::MAX_UTC, PAGE).await?;
             for scheduled in page.jobs {
-                let Job::Purchase(id) = scheduled.job else { continue };
-                release_purchase(app, id).await?;
+                if let Job::Purchase(id) = scheduled.job {
+                    release_purchase(app, id).await?;
+                }
+                if let Job::Export(key) = scheduled.job {
+                    release_export(app, key).await?;
+                }
             }
             after = page.last;
             if page.is_end {
@@ -127,6 +131,16 @@ pub(crate) async fn release_leases(app: &App) -> anyhow::Result<()> {
                 app.activity.change_delivery_state(account, webhook.id, DeliveryState::free).await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Releases an export that a process before this one worked on, and has it continued at once.
+async fn release_export(app: &App, key: ExportKey) -> anyhow::Result<()> {
+    let export = app.ledger.export(key).await?.filter(|export| !export.is_finished());
+    if let Some(export) = export {
+        app.ledger.save_export(export.released()).await?;
+        app.exports.as_ref().send(&key, 0).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use domain::Receipt;
+use domain::{FileFormat, Receipt};
 
 use super::export::Export;
 use super::totals::Totals;
@@ -12,7 +12,7 @@ use crate::pdf::render_pdf;
 use crate::text::{grouped, signed};
 
 /// The most transactions that a PDF may have: about a thousand pages.
-pub const PDF_ROWS_MAX: usize = 20_000;
+pub const PDF_ROWS_MAX: usize = FileFormat::PDF_ROWS_MAX as usize;
 
 /// A PDF to which rows are added. It keeps them, up to a limit.
 pub(super) struct PdfRows<W> {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Export;
+
 /// The format of a file of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileFormat {
@@ -22,6 +24,18 @@ pub enum FileFormat {
 impl FileFormat {
     /// Every format.
     pub const ALL: [Self; 4] = [Self::Csv, Self::JsonLines, Self::Xlsx, Self::Pdf];
+
+    /// The most transactions of a PDF.
+    pub const PDF_ROWS_MAX: u32 = 20_000;
+
+    /// The most transactions of its files.
+    #[must_use]
+    pub fn rows_max(self) -> u64 {
+        match self {
+            Self::Pdf => Self::PDF_ROWS_MAX.into(),
+            Self::Csv | Self::JsonLines | Self::Xlsx => Export::ROWS_MAX,
+        }
+    }
 
     /// The end of its files' names, without the dot. It is also its name in the API.
     #[must_use]

@@ -134,7 +134,7 @@ impl Export {
     /// For how many seconds its credits are held: much longer than it may be made.
     pub const HOLD_SECONDS: u32 = 3 * 86_400;
     /// For how many seconds the request that began it works on it alone: longer than a request can take.
-    const REQUEST_SECONDS: i64 = 60;
+    const REQUEST_SECONDS: i64 = 30;
     /// For how many seconds the function `export` works on it alone after it has said so.
     const WORKER_SECONDS: i64 = 300;
 
@@ -186,6 +186,12 @@ impl Export {
     #[must_use]
     pub fn kept_until(&self) -> DateTime<Utc> {
         later(self.begun_at, TimeDelta::try_days(Self::KEPT_DAYS))
+    }
+
+    /// Whether it costs something and its credits are not known to be held yet.
+    #[must_use]
+    pub fn is_unheld(&self) -> bool {
+        self.price.is_some() && self.hold.is_none()
     }
 
     fn making_ends(&self) -> DateTime<Utc> {

@@ -66,6 +66,10 @@ fn an_export_has_a_next_step() {
 fn a_decision_waits_for_its_credits() {
     let free = export(ExportStage::Running);
     let held = Export { hold: Some(id(9)), ..free.clone() };
+    let price = ExportPrice { operation: Operation::own("export.pdf"), credits: credits(1), version: 1 };
+    let asked = Export { price: Some(price), ..free.clone() };
+    assert!(asked.is_unheld() && !free.is_unheld());
+    assert!(!Export { hold: Some(id(9)), ..asked }.is_unheld());
     assert_eq!(held.clone().made(file()).stage, ExportStage::Made(file()));
     assert_eq!(held.failing(ExportError::TooLarge).stage, ExportStage::Failing(ExportError::TooLarge));
     let made = free.clone().made(file());
@@ -77,8 +81,8 @@ fn a_decision_waits_for_its_credits() {
 #[test]
 fn an_export_is_leased_to_who_works_on_it() {
     let begun = export(ExportStage::Begun).leased_to_request(start());
-    assert_eq!(begun.next(start(), start() + TimeDelta::seconds(59)), ExportStep::Wait);
-    assert_eq!(begun.next(start(), start() + TimeDelta::seconds(60)), ExportStep::Make);
+    assert_eq!(begun.next(start(), start() + TimeDelta::seconds(29)), ExportStep::Wait);
+    assert_eq!(begun.next(start(), start() + TimeDelta::seconds(30)), ExportStep::Make);
     let queued = begun.queued();
     assert_eq!((&queued.stage, queued.next(start(), start())), (&ExportStage::Queued, ExportStep::Make));
     let running = queued.attempted(start());

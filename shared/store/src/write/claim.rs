@@ -129,6 +129,31 @@ impl Ledger {
         self.claim_above(EntryId::FIRST, claim, moment).await
     }
 
+    /// The id that the holder of a key got; `None` if the key is free.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn holder_of(&self, of: ClaimsOf, key: &ClaimKey) -> Result<Option<EntryId>, Fault> {
+        Ok(self.claim_of(of, key).await?.map(|claim| HeldClaim::new(claim).id()))
+    }
+
+    /// As [`Ledger::claim_once`], for a key whose holder got the id `known` and was refused.
+    ///
+    /// # Errors
+    /// [`Unsettled::InProgress`] when another request has the key meanwhile; when the table does not answer.
+    pub async fn claim_from(
+        &self,
+        known: EntryId,
+        of: ClaimsOf,
+        claim: Claim<'_>,
+        moment: Moment,
+    ) -> Result<ClaimedId, Unsettled> {
+        let id = EntryId::above(EntryId::FIRST, moment.now, random(), RowShards::ONE);
+        let taken = self.take_over(claim.of(of), known, id, moment).await?;
+        let ours = ClaimedId { id, at: moment.now.trunc_subsecs(0), replayed: false };
+        if taken { Ok(ours) } else { Err(Unsettled::InProgress) }
+    }
+
     /// As [`Ledger::claim_once`], for things of an account that are listed in the order of creation: the id lies above
     /// `floor`, even if a test clock stands still. The details of the claim are not used.
     ///
