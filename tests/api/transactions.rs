@@ -94,6 +94,26 @@ async fn hundreds_of_requests_that_overtake_each_other_are_all_listed() {
     }
 }
 
+/// Captures are found by what their credits were held for, and as captures.
+#[tokio::test]
+async fn a_capture_is_found_by_both_of_its_operations() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(10).await;
+    let body = json!({ "operation": "aml.basic" });
+    let hold = world.post("/api/v3/credits/holds", &org.key, "hold", &body).await.created();
+    let capture = format!("/api/v3/credits/holds/{}/capture", hold["holdId"].as_str().unwrap());
+    world.post(&capture, &org.key, "capture", &json!({})).await.data();
+    for (operation, expected) in [
+        ("aml.basic", vec!["credit.capture"]),
+        ("credit.capture", vec!["credit.capture"]),
+        ("credit.hold", vec!["credit.hold"]),
+    ] {
+        let lines = world.transactions(&org.key, &format!("operation={operation}")).await;
+        let found: Vec<_> = lines.iter().map(|line| line["operation"].as_str().unwrap()).collect();
+        assert_eq!(found, expected, "{operation}");
+    }
+}
+
 /// With the clock stopped all requests have the same time; their numbers still give the order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_clock_keeps_the_order() {

@@ -10,7 +10,8 @@ use crate::{Direction, KeyId, Operation, Receipt, Reference, Service};
 pub struct StatementQuery {
     /// Only this direction.
     pub direction: Option<Direction>,
-    /// Only this operation, including captures of credits that were held for it.
+    /// Only this operation, including captures of credits that were held for it; or the ledger's own, such as
+    /// `credit.capture`.
     pub operation: Option<Operation>,
     /// Only transactions of this customer.
     pub customer: Option<Reference>,
@@ -39,7 +40,8 @@ impl StatementQuery {
         }
         let (entry, details) = (&receipt.entry, &receipt.details);
         is(self.direction.as_ref(), Some(&entry.direction))
-            && is(self.operation.as_ref(), Some(receipt.paid_for()))
+            && (is(self.operation.as_ref(), Some(receipt.paid_for()))
+                || is(self.operation.as_ref(), Some(&entry.operation)))
             && is(self.customer.as_ref(), details.customer_id.as_ref())
             && is(self.member.as_ref(), details.member_id.as_ref())
             && is(self.service.as_ref(), details.service.as_ref())
