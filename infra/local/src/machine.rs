@@ -114,6 +114,12 @@ impl LocalMachine {
         self.state.scheduler.background.stream.clone().lock_owned().await
     }
 
+    /// The time at which its clock stands still; `None` while it runs.
+    #[must_use]
+    pub fn stands_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+        self.state.scheduler.clock.stands_at()
+    }
+
     /// The URL that it answers at.
     #[must_use]
     pub fn base_url(&self) -> String {

@@ -13,7 +13,7 @@ use local::{
     DataLocation, LocalMachine, Options, OrganisationKeys, QueueAddress, RollupOrder, RollupTables, Seed,
     ShowcaseScale,
 };
-use scrip_http::{App, Clock, Instant, SystemClock};
+use scrip_http::{App, Clock, Instant, SystemClock, timestamp};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -315,26 +315,49 @@ fn banner(machine: &LocalMachine, arguments: &ScripArguments) -> String {
     let (url, keys) = (machine.base_url(), &machine.keys);
     let data = if arguments.memory { "in memory".to_owned() } else { arguments.data.display().to_string() };
     let mut text = format!(
-        "\n  scrip is up\n\n  API           {url}/api/v3\n  OpenAPI       {url}/openapi.json\n  Webhook inbox {url}/_local/inbox\n  Data          {data}\n  Operator key  {}\n",
-        keys.operator_key
+        "\n  scrip is up\n\n  API           {url}/api/v3\n  OpenAPI       {url}/openapi.json\n  Webhook inbox {url}/_local/inbox\n  Data          {data}\n"
     );
-    if let Some(OrganisationKeys { organisation_id, api_key, test_key }) = &machine.keys.showcase {
-        text += &format!(
-            "  With history  {organisation_id} (Northwind Bank)\n  API key       {api_key}\n  Test key      {test_key}\n"
-        );
+    if let Some(now) = machine.stands_at() {
+        let now = timestamp::text(&now);
+        text += &format!("  Clock         stands still at {now}; POST {url}/_local/clock moves it\n");
     }
+    text += &format!("\n  Keys, for a shell\n\nOPERATOR={}\n", keys.operator_key);
     if let (Some(key), Some(test), Some(org)) = (&keys.api_key, &keys.test_key, &keys.organisation_id) {
         text += &format!(
-            "  Organisation  {org} (Acme Compliance)\n  API key       {key}\n  Test key      {test}\n\n  Try it\n\n\
-             curl -s {url}/api/v3/credits/balance -H 'Authorization: Bearer {key}'\n\n\
-             curl -s {url}/api/v3/credits/consume -H 'Authorization: Bearer {key}' -H 'Idempotency-Key: first-try' \
-             -H 'Content-Type: application/json' -d '{{\"operation\": \"verification.standard\", \"resourceId\": \"verif_1\"}}'\n\n\
-             curl -s '{url}/api/v3/credits/transactions?limit=3' -H 'Authorization: Bearer {key}'\n\n\
-             curl -s {url}/api/v3/webhooks -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
-             -d '{{\"url\": \"{url}/_local/inbox/me\"}}'      # then look at {url}/_local/inbox in a browser\n"
+            "\n# Acme Compliance, {org}: charge calls here\nKEY={key}\nTEST_KEY={test}\n{}\n  Try it\n{}",
+            machine.keys.showcase.as_ref().map(history_keys).unwrap_or_default(),
+            first_calls(&url, machine.keys.showcase.is_some())
         );
     }
     text + "\n  Ctrl-C stops it.\n\n"
+}
+
+fn history_keys(keys: &OrganisationKeys) -> String {
+    let OrganisationKeys { organisation_id, api_key, test_key } = keys;
+    format!(
+        "\n# Northwind Bank, {organisation_id}: a history, for usage, forecast, lots, statements and exports\n\
+         HISTORY_KEY={api_key}\nHISTORY_TEST_KEY={test_key}\n"
+    )
+}
+
+/// Calls to paste after the keys.
+fn first_calls(url: &str, has_history: bool) -> String {
+    let mut calls = vec![
+        format!("curl -s {url}/api/v3/credits/balance -H \"Authorization: Bearer $KEY\""),
+        format!(
+            "curl -s {url}/api/v3/credits/consume -H \"Authorization: Bearer $KEY\" -H 'Idempotency-Key: first-try' \
+             -H 'Content-Type: application/json' -d '{{\"operation\": \"verification.standard\", \"resourceId\": \"verif_1\"}}'"
+        ),
+        format!("curl -s '{url}/api/v3/credits/transactions?limit=3' -H \"Authorization: Bearer $KEY\""),
+        format!(
+            "curl -s {url}/api/v3/webhooks -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' \
+             -d '{{\"url\": \"{url}/_local/inbox/me\"}}'      # then look at {url}/_local/inbox in a browser"
+        ),
+    ];
+    if has_history {
+        calls.push(format!("curl -s {url}/api/v3/credits/usage -H \"Authorization: Bearer $HISTORY_KEY\""));
+    }
+    calls.into_iter().fold(String::new(), |text, call| format!("{text}\n{call}\n"))
 }
 
 /// Prints a text. A reader that has gone away does not end the program.

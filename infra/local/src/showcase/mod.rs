@@ -23,12 +23,15 @@ use scrip_payments::Simulated;
 use scrip_payments::simulated::SignedEvent;
 use serde_json::{Value, json};
 use store::BulkBooks;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
 
 use crate::assembly::functions;
 use crate::clock::LocalClock;
 use crate::demo::DemoKeys;
 use crate::emulation::QueueReceiver;
 use crate::engine::Engine;
+use crate::ops::catch_up_accounts;
 use crate::scale::ShowcaseScale;
 use crate::tables::LEDGER_TABLE;
 use caller::{PastCall, PastCaller};
@@ -86,7 +89,7 @@ pub(crate) async fn make(site: ShowcaseSite<'_>, until: DateTime<Utc>) -> anyhow
     let mut random = Rng::with_seed(SEED);
     let story = story::story(from, scale, &mut random);
     let mut history = History {
-        app,
+        app: app.clone(),
         engine,
         provider,
         payment_events,
@@ -105,8 +108,19 @@ pub(crate) async fn make(site: ShowcaseSite<'_>, until: DateTime<Utc>) -> anyhow
         progress.at(number);
     }
     history.finish(until).await?;
+    // Their warnings would say that the background is late, and it was never awaited.
+    Box::pin(do_background_work(&app)).with_subscriber(NoSubscriber::default()).await?;
     // The projector has nothing left to do with these records.
     engine.trim_whole_stream(LEDGER_TABLE)?;
+    Ok(())
+}
+
+/// Projects the test account, whose ledger the history does not keep itself, and runs the jobs that the history has
+/// scheduled.
+async fn do_background_work(app: &App) -> anyhow::Result<()> {
+    let (others, deliveries) = (app.projection(), app.deliveries.as_ref());
+    catch_up_accounts(&app.ledger, &others, deliveries, || app.clock.moment(), &mut |_| ()).await?;
+    app.dispatcher().run_due(app.clock.moment()).await?;
     Ok(())
 }
 
