@@ -17,7 +17,9 @@ use store::{Fault, Unchanged, Unsettled};
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The request has no API key.
-    #[error("send your API key as `Authorization: Bearer <key>`")]
+    #[error(
+        "send your API key as `Authorization: Bearer <key>`, or below /v2/ as `Authorization: jwt <key>`"
+    )]
     MissingKey,
     /// The API key was never issued.
     #[error("this API key is not valid; check that it was copied whole")]

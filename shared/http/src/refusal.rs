@@ -143,7 +143,16 @@ fn insufficient(
     passed_over: &[PassedOverLot],
     remedy: Remedy,
 ) -> Value {
-    let details = json!({ "required": required, "available": available, "mend": remedy.text() });
+    let is_reserved = |lot: &PassedOverLot| matches!(lot.reason, PassedOverReason::OtherService(_));
+    let is_call = remedy != Remedy::Adjustment;
+    let mend = match is_call && passed_over.iter().any(is_reserved) {
+        true => format!(
+            "{}; or send `service`, if the call is of the service that a lot is reserved for",
+            remedy.text()
+        ),
+        false => remedy.text().to_owned(),
+    };
+    let details = json!({ "required": required, "available": available, "mend": mend });
     let lots: Vec<_> = passed_over.iter().map(passed_over_lot).collect();
     let lots = if lots.is_empty() { json!({}) } else { json!({ "passedOver": lots }) };
     joined(&details, &lots)
