@@ -154,7 +154,7 @@ impl<'a> Maker<'a> {
 
     async fn purchases(&self, closed: &ClosedMonth, count: u64) -> Result<PurchasesOfMonth, Fault> {
         let found = self.app.ledger.month_purchases(self.account.id, closed, count).await?;
-        let MonthPurchases { count, credits, paid } = found;
+        let MonthPurchases { count, credits, paid, .. } = found;
         let money = |(currency, amount): (&str, u64)| SignedMoney {
             amount: i64::try_from(amount).unwrap_or(i64::MAX),
             currency: currency.to_owned(),

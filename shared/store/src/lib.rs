@@ -6,7 +6,7 @@
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
 //! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, records, balances of
-//! the past), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
+//! the past, list prices), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
 //! `bulk`, with the feature of that name, makes the items of a whole history.
 
 mod activity;
@@ -43,6 +43,7 @@ pub use event::alerts::AccountChange;
 pub use event::feed::event_image;
 pub use event::watch::Watch;
 pub use ports::{Moment, random, secret_bytes};
+pub use read::list_price::PlanPrices;
 pub use read::missed::{MissedEntries, SLICE_ROWS, Slice};
 pub use read::month_purchases::MonthPurchases;
 pub use read::plan_history::PlanSwitch;
@@ -60,6 +61,7 @@ pub use repair::rollups::RollupRebuild;
 pub use schedule::directory::{DIRECTORY_SHARDS, DirectoryEntry, SweepProgress};
 pub use schedule::job_list::{JobPage, JobPlace};
 pub use schedule::jobs::{JOB_SHARDS, Job, JobKind, RemainderId, ScheduledJob};
+pub use schedule::roll_forward::{AccountWaits, RollForwardPart, WAITING_MAX};
 pub use settings::api_keys::KnownKey;
 pub use settings::catalogue::{CataloguePart, Unchanged};
 pub use settings::organisations::{Organisation, Settings};

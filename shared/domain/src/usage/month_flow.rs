@@ -102,7 +102,7 @@ impl MonthFlow {
 
 /// The credits that had ended when a refund or a release brought them back: subscription credits that leave in a refund
 /// or a release, and held credits of a lot that leave it within the release that brings them.
-fn ended(operation: &Operation, lot: LotId, flow: LotFlow) -> i64 {
+pub(super) fn ended(operation: &Operation, lot: LotId, flow: LotFlow) -> i64 {
     match (operation.as_str(), lot) {
         ("credit.refund" | "credit.release", LotId::Subscription(_)) => flow.lost,
         ("credit.release", LotId::Granted(_)) => flow.lost.min(flow.gained),

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{Account, Allowance, Cost, LotPrice, LotRecord, PlanId, Source};
-use store::{Catalogue, Fault, PlanSwitch};
 
-use crate::App;
+use crate::read::plan_history::PlanSwitch;
+use crate::settings::organisations::Settings;
+use crate::settings::snapshot::Catalogue;
+use crate::table::error::Fault;
+use crate::table::ledger::Ledger;
 
 /// The plans that an account has had, and what they cost.
 pub struct PlanPrices {
@@ -21,9 +24,14 @@ impl PlanPrices {
     ///
     /// # Errors
     /// When a table does not answer.
-    pub async fn read(app: &App, account: &Account, wall: DateTime<Utc>) -> Result<Self, Fault> {
-        let catalogue = app.settings.catalogue(wall).await?;
-        let switches = app.ledger.plan_history(account.id).await?;
+    pub async fn read(
+        ledger: &Ledger,
+        settings: &Settings,
+        account: &Account,
+        wall: DateTime<Utc>,
+    ) -> Result<Self, Fault> {
+        let catalogue = settings.catalogue(wall).await?;
+        let switches = ledger.plan_history(account.id).await?;
         Ok(Self { catalogue, switches, plan: account.plan.clone() })
     }
 
@@ -35,7 +43,14 @@ impl PlanPrices {
         if record.source != Source::Subscription {
             return record.cost.map(|cost| LotPrice { cost, amount: record.amount });
         }
-        let plan = self.catalogue.plans.plan(self.plan_at(record.opened_at), record.opened_at)?;
+        self.list_price(record.opened_at)
+    }
+
+    /// The list price of plan credits that arrive at a time; `None` where the plan is unlimited, free or without an
+    /// allowance.
+    #[must_use]
+    pub fn list_price(&self, at: DateTime<Utc>) -> Option<LotPrice> {
+        let plan = self.catalogue.plans.plan(self.plan_at(at), at)?;
         match plan.allowance {
             Allowance::Monthly(amount) if !amount.is_zero() && 0 < plan.fee.amount() => {
                 let cost = Cost { minor: plan.fee.amount(), currency: plan.fee.currency() };
