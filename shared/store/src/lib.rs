@@ -1,12 +1,13 @@
 //! The store: three DynamoDB tables, and the write path. The only crate that names the database.
 //!
 //! [`Ledger`] has accounts, claims and the rows of the ledger. [`Settings`] has organisations, API keys and the
-//! catalogue. [`Activity`] has webhooks, deliveries, rollups of transactions and monthly statements.
+//! catalogue. [`Activity`] has webhooks, deliveries, rollups of transactions, monthly statements and values of months.
 //!
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
-//! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
+//! `table` (keys, items, requests), `settings` and `activity` (which use `table` only), `schedule` (jobs, directory,
+//! roll-forwards, test clocks), `chain` (watermark, hash chain, audit),
 //! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, records, balances of
-//! the past, list prices), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
+//! the past, list prices), `event` (feed, alerts), `repair` (broken accounts, wrong rollups).
 //! `bulk`, with the feature of that name, makes the items of a whole history.
 
 mod activity;

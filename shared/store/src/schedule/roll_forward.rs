@@ -1,7 +1,7 @@
 //! The roll-forward of a month over all accounts: one item for each shard of the directory, which adds up its accounts.
 //!
 //! An item says through which account of its shard it counts, and is replaced only at the revision that was read. So each
-//! account is added once, whoever adds it and however often. A read of all items is one query.
+//! account is added once, by whichever process and however often it is tried. A read of all items is one query.
 
 use std::collections::BTreeMap;
 
