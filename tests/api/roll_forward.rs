@@ -94,7 +94,7 @@ async fn the_report_says_what_was_sold_used_and_refunded() {
     assert_eq!(bucket(&january, "bonus"), [0; 8]);
     assert_eq!(bucket(&january, "total"), [0, 5_498, 892, 0, 0, 0, 0, 4_606]);
     let february = report(&world, "month=2024-02").await;
-    // 100 credits of February's allowance expire.
+    // What is left of February's allowance expires with March's renewal.
     assert_eq!(bucket(&february, "subscription"), [0, 598, 0, 0, 0, 0, 0, 598]);
     assert_eq!(bucket(&february, "purchased"), [4_606, 0, -49, 0, 2_450, 0, 0, 2_205]);
     let bases = february["currencies"][0]["buckets"].as_array().unwrap().iter();

@@ -9,8 +9,8 @@ struct Line(&'static str, Source, u64, Direction, u64);
 /// What a month does, and what it ends with.
 struct Month {
     lines: Vec<Line>,
-    /// Purchases: pounds in pence, credits that settled outstanding ones, and the credits of lot 1.
-    sales: Vec<[i64; 3]>,
+    /// Purchases: the price in pence, credits that settled outstanding ones, and the lot with its credits.
+    sales: Vec<[i64; 4]>,
 }
 
 pub(super) fn january() -> Period {
@@ -46,10 +46,10 @@ pub(super) fn list_price(_: DateTime<Utc>) -> Option<LotPrice> {
 }
 
 fn value(before: Option<&MonthValue>, month: &Month) -> Result<MonthValue, LotOverdrawn> {
-    let sale = |[price, settled, lot_1]: &[i64; 3]| Sale {
+    let sale = |[price, settled, number, credits]: &[i64; 4]| Sale {
         price: Money::new(u64::try_from(*price).unwrap(), Currency::GBP).unwrap(),
         settled: *settled,
-        lots: [(lot(Source::Purchased, 1), *lot_1)].into(),
+        lots: [(lot(Source::Purchased, u64::try_from(*number).unwrap()), *credits)].into(),
     };
     let sales: Vec<_> = month.sales.iter().map(sale).collect();
     let movements = movements(&month.lines);
@@ -80,7 +80,7 @@ const NOTHING: Month = Month { lines: vec![], sales: vec![] };
 fn bought() -> Month {
     Month {
         lines: vec![Line("credit.purchase", Source::Purchased, 1, Direction::Credit, 7)],
-        sales: vec![[100, 0, 7]],
+        sales: vec![[100, 0, 1, 7]],
     }
 }
 
@@ -188,7 +188,7 @@ fn what_settles_outstanding_credits_is_used_at_once() {
             Line("credit.purchase", PostPaid, 0, Credit, 3),
             Line("credit.purchase", Purchased, 1, Credit, 4),
         ],
-        sales: vec![[100, 3, 4]],
+        sales: vec![[100, 3, 1, 4]],
     };
     let first = value(None, &month).unwrap();
     assert_eq!(columns(&first, Purchased), [0, 100, 43, 0, 0, 0, 0, 57]);
@@ -245,4 +245,31 @@ fn parts_add_up_and_the_largest_remainders_are_rounded_up() {
         let minor = |part: &Worth| part.amounts().map(|(_, minor)| minor).sum::<i64>();
         assert_eq!(parts.iter().map(minor).collect::<Vec<_>>(), expected, "{weights:?}");
     }
+}
+
+/// A record stays within one item of a table, and loses no value.
+#[test]
+fn a_record_has_a_bounded_number_of_lots() {
+    let line = |number, direction| match direction {
+        Direction::Credit => Line("credit.purchase", Source::Purchased, number, direction, 3),
+        Direction::Debit => Line("aml.pep", Source::Purchased, number, direction, 3),
+    };
+    let buy = |numbers: std::ops::Range<u64>| Month {
+        lines: numbers.clone().map(|number| line(number, Direction::Credit)).collect(),
+        sales: numbers.map(|number| [100, 0, i64::try_from(number).unwrap(), 3]).collect(),
+    };
+    let first = value(None, &buy(1..1_001)).unwrap();
+    assert_eq!((first.lots.len(), columns(&first, Source::Purchased)[7]), (800, 100_000));
+    let spend = of((202..=1_000).map(|number| line(number, Direction::Debit)).collect());
+    let second = value(Some(&first), &spend).unwrap();
+    let text = serde_json::to_string(&second).unwrap();
+    assert!(
+        second.lots.len() <= 402 && text.len() < 200_000,
+        "{} lots, {} bytes",
+        second.lots.len(),
+        text.len()
+    );
+    assert_eq!(serde_json::from_str::<MonthValue>(&text).unwrap(), second);
+    let [opening, _, used, .., closing] = columns(&second, Source::Purchased);
+    assert_eq!((opening, used + closing), (100_000, 100_000));
 }

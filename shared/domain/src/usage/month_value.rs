@@ -35,7 +35,7 @@ pub struct MonthValue {
 const SPENT_LOTS_MAX: usize = 400;
 
 /// How many other lots a record has. An account has at most 17 lots with credits; the others are held from.
-const LOTS_MAX: usize = 800;
+const LIVE_LOTS_MAX: usize = 800;
 
 impl MonthValue {
     /// The value after a month that begins with `before`; with nothing for an account's first month.
@@ -80,7 +80,7 @@ fn forget(lots: &mut BTreeMap<LotId, LotValue>) {
         lots.remove(id);
     }
     let live = ids(lots, false);
-    for id in live.iter().take(live.len().saturating_sub(LOTS_MAX)) {
+    for id in live.iter().take(live.len().saturating_sub(LIVE_LOTS_MAX)) {
         let Some(old) = lots.remove(id) else { continue };
         let next =
             live.iter().rev().find(|other| lots.get(other).is_some_and(|lot| lot.source == old.source));

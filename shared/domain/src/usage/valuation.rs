@@ -51,8 +51,18 @@ pub(super) struct Valuation {
 /// Why credits leave a lot.
 #[derive(Clone, Copy)]
 enum Leaving {
-    As(ValueColumn),
+    For(Cause),
     To(LotId),
+}
+
+/// Why credits leave a lot for good.
+#[derive(Clone, Copy)]
+enum Cause {
+    Used,
+    Expired,
+    Refunded,
+    Disputed,
+    Adjusted,
 }
 
 impl Valuation {
@@ -229,28 +239,28 @@ impl Valuation {
                     self.write_off(to, source);
                 }
             }
-            Leaving::As(column) => {
-                match column {
-                    ValueColumn::Adjusted => self.flows.decrease(source, column, &stock.worth),
-                    ValueColumn::Used
-                    | ValueColumn::Expired
-                    | ValueColumn::Refunded
-                    | ValueColumn::Disputed
-                    | ValueColumn::Opening
-                    | ValueColumn::Sold
-                    | ValueColumn::Closing => self.flows.increase(source, column, &stock.worth),
+            Leaving::For(cause) => {
+                let remembered = match cause {
+                    Cause::Used => Some(&mut self.lot(id, source).used),
+                    Cause::Refunded | Cause::Disputed => Some(&mut self.lot(id, source).withdrawn),
+                    Cause::Expired | Cause::Adjusted => None,
+                };
+                if let Some(remembered) = remembered {
+                    remembered.add(&stock);
                 }
-                let lot = self.lot(id, source);
-                match column {
-                    ValueColumn::Used => lot.used.add(&stock),
-                    ValueColumn::Refunded | ValueColumn::Disputed => lot.withdrawn.add(&stock),
-                    ValueColumn::Expired
-                    | ValueColumn::Adjusted
-                    | ValueColumn::Opening
-                    | ValueColumn::Sold
-                    | ValueColumn::Closing => (),
-                }
+                self.book(source, cause, &stock.worth);
             }
+        }
+    }
+
+    fn book(&mut self, source: Source, cause: Cause, worth: &Worth) {
+        match cause {
+            Cause::Used => self.flows.increase(source, ValueColumn::Used, worth),
+            Cause::Expired => self.flows.increase(source, ValueColumn::Expired, worth),
+            Cause::Refunded => self.flows.increase(source, ValueColumn::Refunded, worth),
+            Cause::Disputed => self.flows.increase(source, ValueColumn::Disputed, worth),
+            // The only column with the sign of the change.
+            Cause::Adjusted => self.flows.decrease(source, ValueColumn::Adjusted, worth),
         }
     }
 
@@ -259,7 +269,7 @@ impl Valuation {
         let lot = self.lot(id, source);
         if lot.left.credits == 0 && !lot.left.worth.is_nothing() {
             let worth = std::mem::take(&mut lot.left.worth);
-            self.flows.decrease(source, ValueColumn::Adjusted, &worth);
+            self.book(source, Cause::Adjusted, &worth);
         }
     }
 
@@ -280,14 +290,14 @@ impl LotMovement {
     /// The credits that left for good, by cause.
     fn leaving(&self) -> Vec<(Leaving, i64)> {
         [
-            (ValueColumn::Used, self.used),
-            (ValueColumn::Expired, self.expired),
-            (ValueColumn::Refunded, self.refunded),
-            (ValueColumn::Disputed, self.disputed),
-            (ValueColumn::Adjusted, self.adjusted),
+            (Cause::Used, self.used),
+            (Cause::Expired, self.expired),
+            (Cause::Refunded, self.refunded),
+            (Cause::Disputed, self.disputed),
+            (Cause::Adjusted, self.adjusted),
         ]
         .into_iter()
-        .map(|(column, credits)| (Leaving::As(column), credits.max(0)))
+        .map(|(cause, credits)| (Leaving::For(cause), credits.max(0)))
         .collect()
     }
 }
