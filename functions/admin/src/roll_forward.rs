@@ -45,7 +45,7 @@ struct RollForward {
     currencies: Vec<CurrencySection>,
     /// The number of organisations that are counted. Test ledgers never are.
     organisations: u64,
-    /// Credits that count as 0 because their price is not known: purchased credits that an operator granted, credits of
+    /// Credits that count as 0 because their price is not known: purchased credits that were granted or imported, credits of
     /// plans without a fee or an allowance, and what unlimited plans paid.
     unpriced_credits: i64,
     /// When the last organisation was counted. The report does not change afterwards.

@@ -136,6 +136,13 @@ fn credits_take_their_part_of_the_price() {
     }
 }
 
+/// A purchase that was imported has no record of what was paid.
+#[test]
+fn purchases_without_a_price_are_unpriced() {
+    let value = value(None, &Month { sales: vec![], ..bought() }).unwrap();
+    assert_eq!((columns(&value, Source::Purchased), value.unpriced), ([0; 8], 7));
+}
+
 #[test]
 fn the_last_credit_takes_the_last_penny() {
     let mut known = value(None, &bought()).unwrap();

@@ -94,6 +94,11 @@ impl Valuation {
 
     /// Credits that arrive, plan credits with their list price.
     pub(super) fn arrive(&mut self, events: &MonthEvents<'_>) {
+        let sum = |credits: i64, more: &i64| credits.saturating_add(*more);
+        let sold = events.sales.iter().flat_map(|sale| sale.lots.values()).fold(0, sum);
+        let bought = events.movements.lots.values().map(|movement| &movement.bought).fold(0, sum);
+        // Imported purchases have no record of what was paid.
+        self.unpriced = self.unpriced.saturating_add(bought.saturating_sub(sold).max(0));
         for (id, movement) in &events.movements.lots {
             let source = movement.source;
             let mut arrived = Stock { credits: movement.bought, worth: Worth::default() };
