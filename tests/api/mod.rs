@@ -37,6 +37,7 @@ mod queries;
 mod records;
 mod refund;
 mod refund_window;
+mod roll_forward;
 mod service_packages;
 mod settings_outage;
 mod settings_outage_freeze;

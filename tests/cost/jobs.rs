@@ -47,7 +47,8 @@ async fn the_job_of_an_account_takes_some_requests_for_each_ended_hold() {
         fixture.project().await;
         let (ledger, meter) = fixture.metered();
         let settings = fixture.settings();
-        let jobs = Jobs { ledger: &ledger, settings: &settings, tasks: &NoQueue };
+        let activity = fixture.activity();
+        let jobs = Jobs { ledger: &ledger, settings: &settings, activity: &activity, tasks: &NoQueue };
         jobs.run_account_job(id, moment(now() + Duration::seconds(61))).await.unwrap();
         let Units { requests: sent, .. } = meter.take();
         requests.push(sent);

@@ -9,6 +9,7 @@ mod records;
 mod recovery;
 mod remainders;
 mod requests;
+mod roll_forward;
 mod statements;
 mod units;
 mod usage;

@@ -20,6 +20,7 @@ mod payments;
 mod projection;
 mod purchase_deadline;
 mod remainders;
+mod roll_forward;
 mod rollups;
 mod scheduled_jobs;
 mod settings;

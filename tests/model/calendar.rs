@@ -143,7 +143,9 @@ async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
         let fixture = TestLedger::on(backend.as_deref()).await;
         let settings = fixture.settings();
         settings.load(&local::catalogue().unwrap()).await.unwrap();
-        let calendar = Jobs { ledger: &fixture.ledger, settings: &settings, tasks: &NoQueue };
+        let activity = fixture.activity();
+        let calendar =
+            Jobs { ledger: &fixture.ledger, settings: &settings, activity: &activity, tasks: &NoQueue };
         for is_turned in [true, false] {
             let account = fixture.open(10, now()).await;
             if is_turned {

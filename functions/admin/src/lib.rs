@@ -1,4 +1,4 @@
-//! `/admin/v1/…`: what operators do. Organisations, their keys, credits and terms, and the catalogue.
+//! `/admin/v1/…`: what operators do. Organisations, their keys, credits and terms, the catalogue, and reports.
 
 mod adjustments;
 mod broken;
@@ -14,6 +14,8 @@ mod purchases;
 mod rates;
 mod refunds;
 mod repair;
+mod roll_forward;
+mod roll_forward_sums;
 mod spending;
 mod terms;
 
@@ -45,4 +47,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(plans::set_plan))
         .routes(routes!(rates::set_rate))
         .routes(routes!(rates::list_rates))
+        .routes(routes!(roll_forward::roll_forward))
 }

@@ -7,9 +7,9 @@ use axum::extract::State;
 use domain::{
     Account, AccountId, EntryId, LotChange, LotRecord, LotState, LotStatus, Service, Source, StatementQuery,
 };
-use scrip_http::{ApiError, App, Caller, Listing, PageLimit, PlanPrices, QueryParams, Reply, may};
+use scrip_http::{ApiError, App, Caller, Listing, PageLimit, QueryParams, Reply, may};
 use serde::{Deserialize, Serialize};
-use store::{CountedLots, StatementPlace, Unsettled};
+use store::{CountedLots, PlanPrices, StatementPlace, Unsettled};
 use utoipa::IntoParams;
 
 use super::lot_view::LotView;
@@ -78,7 +78,7 @@ pub(crate) async fn lots(
         true => Some(BTreeMap::new()),
         false => app.ledger.held_credits(caller.account).await?,
     };
-    let prices = PlanPrices::read(&app, &page.account, caller.call.moment.wall).await?;
+    let prices = PlanPrices::read(&app.ledger, &app.settings, &page.account, caller.call.moment.wall).await?;
     let mut lots = vec![];
     for record in page.lots {
         let held = held.as_ref().map(|held| held.get(&record.lot).copied().unwrap_or_default());

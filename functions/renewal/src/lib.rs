@@ -1,5 +1,5 @@
 //! Renewal: begins the sweep of each month and performs its tasks from a queue. A debit or a request for the balance renews
-//! its own account at once; the sweep renews all the others.
+//! its own account at once; the sweep renews all the others. The queue also has the tasks that add up roll-forwards.
 
 use app::{App, Fatal};
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};

@@ -154,7 +154,7 @@ impl<'a> Maker<'a> {
 
     async fn purchases(&self, closed: &ClosedMonth, flow: &MonthFlow) -> Result<PurchasesOfMonth, Fault> {
         let found = self.app.ledger.month_purchases(self.account.id, closed, flow.purchases).await?;
-        let MonthPurchases { count: _, credits, paid } = found;
+        let MonthPurchases { credits, paid, .. } = found;
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let money = |(currency, amount): (&str, u64)| SignedMoney {
             amount: number(amount),

@@ -69,6 +69,7 @@ pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ("Refund", "SettingsTable.Arn", "dynamodb: GetItem"),
     ("Renewal", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Renewal", "SettingsTable.Arn", "dynamodb: GetItem"),
+    ("Renewal", "ActivityTable.Arn", "dynamodb: PutItem Query"),
     ("Renewal", "RenewalQueue.Arn", "sqs: DeleteMessage GetQueueAttributes ReceiveMessage SendMessage"),
     ("Renewal", "RenewalCallFailures.Arn", "sqs: SendMessage"),
     ("RenewalSchedule", "RenewalFunction.Arn", "lambda: InvokeFunction"),

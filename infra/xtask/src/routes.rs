@@ -9,7 +9,7 @@ use crate::route_caller::{Gateway, RouteCaller};
 
 /// Calls every route: a customer consumes, holds, batches, refunds and buys credits; an operator opens an organisation,
 /// grants credits, freezes it and revokes its key; another organisation changes its plan, makes a monitor and a webhook, and
-/// moves its test clock by a month; the operator changes the catalogue.
+/// moves its test clock by a month; the operator changes the catalogue and asks for a report.
 pub(crate) fn check(project: &Project, url: &str, machine: &ScripProcess) -> Result<()> {
     let api = &Gateway::new(url);
     consume(api, &machine.api_key)?;
@@ -359,5 +359,7 @@ fn change_catalogue(api: &Gateway<'_>, key: &str) -> Result<()> {
     operator.put("/admin/v1/exchange-rates/GBP/EUR", &json!({ "rate": 1.17 }))?;
     let rates = operator.get("/admin/v1/exchange-rates", 200)?;
     ensure!(rates.body.pointer("/data/0/rate") == Some(&json!(1.17)), "{}", rates.body);
+    let early = operator.get("/admin/v1/reports/roll-forward?month=2999-01", 400)?;
+    ensure!(early.body.pointer("/error/details/fields/month").is_some(), "{}", early.body);
     Ok(())
 }

@@ -8,6 +8,11 @@ impl App {
     /// The jobs that renew accounts and charge monitors.
     #[must_use]
     pub fn jobs(&self) -> Jobs<'_> {
-        Jobs { ledger: &self.ledger, settings: &self.settings, tasks: self.tasks.as_ref() }
+        Jobs {
+            ledger: &self.ledger,
+            settings: &self.settings,
+            activity: &self.activity,
+            tasks: self.tasks.as_ref(),
+        }
     }
 }

@@ -12,7 +12,6 @@ mod environment;
 mod exports;
 #[cfg(feature = "jobs")]
 mod jobs;
-mod list_price;
 mod log;
 #[cfg(feature = "payments")]
 mod payments;
@@ -25,7 +24,6 @@ mod webhooks;
 pub use crate::app::App;
 pub use cursor::{CursorError, CursorKey, Listing, WeakKey};
 pub use environment::{MissingVariable, connection};
-pub use list_price::PlanPrices;
 pub use log::start_log;
 #[cfg(feature = "payments")]
 pub use payments::stripe;

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use domain::{Account, Cost, Currency, LotId, LotPrice, LotPrices, LotRecord, Source, UsageSum};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use store::Unsettled;
+use store::{PlanPrices, Unsettled};
 
-use crate::{App, PlanPrices};
+use crate::App;
 
 /// How many lots are read at the same time.
 const LOTS_AT_ONCE: usize = 32;
@@ -42,7 +42,7 @@ pub async fn price_usage<'a>(
 ) -> Result<PricedUsage<'a>, Unsettled> {
     let organisation = app.settings.organisation(account.id.org, wall).await?;
     let currency = organisation.ok_or(Unsettled::NoAccount)?.currency;
-    let plans = PlanPrices::read(app, account, wall).await?;
+    let plans = PlanPrices::read(&app.ledger, &app.settings, account, wall).await?;
     let lots = priced_lots(&usage);
     let records = stream::iter(lots.clone()).map(|lot| app.activity.lot(account.id, lot));
     let records: Vec<_> = records.buffered(LOTS_AT_ONCE).try_collect().await?;

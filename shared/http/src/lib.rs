@@ -26,8 +26,8 @@ mod verifik;
 mod views;
 
 pub use app::{
-    App, Clock, CursorKey, Fatal, Listing, MissingVariable, PlanPrices, PricedUsage, SystemClock, WeakKey,
-    connection, price_usage, priced_lots, start_log,
+    App, Clock, CursorKey, Fatal, Listing, MissingVariable, PricedUsage, SystemClock, WeakKey, connection,
+    price_usage, priced_lots, start_log,
 };
 pub use attachment::Attachment;
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};

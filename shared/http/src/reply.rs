@@ -35,6 +35,7 @@ pub struct Reply {
     pub(super) numbered: Option<NumberedPage>,
     pub(super) public: bool,
     pub(super) edition: Option<u64>,
+    pub(super) retry_after: Option<u32>,
 }
 
 impl Reply {
@@ -116,7 +117,14 @@ impl Reply {
             numbered: None,
             public: false,
             edition: None,
+            retry_after: None,
         }
+    }
+
+    /// Says after how many seconds the request should be repeated (`Retry-After`).
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// Adds the edition of the settings as `ETag`, for `If-Match`.
@@ -136,6 +144,7 @@ impl Reply {
             numbered: None,
             public: false,
             edition: None,
+            retry_after: None,
         })
     }
 }

@@ -146,6 +146,9 @@ fn write(call: &RequestContext, mut response: Response, known: &IfNoneMatch) -> 
         {
             response.headers_mut().insert(header::ETAG, tag);
         }
+        if let Some(seconds) = reply.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if reply.public {
             share(&mut response, &tag(reply.data.get()), known);
         }

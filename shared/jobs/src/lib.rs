@@ -9,6 +9,7 @@ mod dispatch;
 #[cfg(feature = "dispatch")]
 mod fair_queue;
 mod monitors;
+mod month_values;
 mod plan_follow;
 mod price_drop;
 #[cfg(feature = "projection")]
@@ -19,6 +20,7 @@ mod renewal_queue;
 mod renewal_sweep;
 #[cfg(test)]
 mod renewal_sweep_tests;
+mod roll_forward;
 #[cfg(feature = "dispatch")]
 mod shard_run;
 
@@ -34,7 +36,7 @@ pub use renewal_queue::RenewalTask;
 #[cfg(feature = "dispatch")]
 pub use shard_run::{LATE_JOBS, ShardRun};
 
-use store::{Fault, Job, Ledger, Moment, Settings, Unsettled};
+use store::{Activity, Fault, Job, Ledger, Moment, Settings, Unsettled};
 
 /// Runs jobs on the ledger.
 #[derive(Clone, Copy)]
@@ -43,6 +45,8 @@ pub struct Jobs<'a> {
     pub ledger: &'a Ledger,
     /// Prices, plans and organisations.
     pub settings: &'a Settings,
+    /// Rollups, and what was derived from them.
+    pub activity: &'a Activity,
     /// The renewal queue, for work that is too large for one call.
     pub tasks: &'a dyn Queue<RenewalTask>,
 }

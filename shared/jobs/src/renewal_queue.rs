@@ -23,6 +23,13 @@ pub enum RenewalTask {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<AccountId>,
     },
+    /// Add the next page of accounts to the roll-forward of a month, in one shard of the directory.
+    RollForward {
+        /// The month.
+        month: Period,
+        /// The shard.
+        shard: u8,
+    },
     /// Charge the monitors of an account that are not paid for this month.
     Monitors {
         /// The account.
@@ -43,6 +50,7 @@ mod tests {
             r#"{"do":"waiting","shard":3}"#,
             r#"{"do":"waiting","shard":3,"after":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live"}"#,
             r#"{"do":"round","month":"2024-02","shard":17}"#,
+            r#"{"do":"rollForward","month":"2024-02","shard":17}"#,
             r#"{"do":"monitors","account":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live"}"#,
             r#"{"do":"monitors","account":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#test","after":"mon_01HKZNPZB0YQ3T5N1C8V6W2X4G"}"#,
         ] {

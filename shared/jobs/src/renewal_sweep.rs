@@ -140,6 +140,9 @@ impl Jobs<'_> {
                 renew_page(&directory, self.tasks, ShardRenewal { month, shard }, moment.now).await
             }
             RenewalTask::Waiting { shard, after } => self.retry_page(shard, after).await,
+            RenewalTask::RollForward { month, shard } => {
+                Box::pin(self.roll_forward_page(month, shard, moment)).await
+            }
             RenewalTask::Monitors { account, after } => {
                 Box::pin(self.charge_monitors(account, after, moment)).await
             }

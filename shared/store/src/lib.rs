@@ -1,12 +1,13 @@
 //! The store: three DynamoDB tables, and the write path. The only crate that names the database.
 //!
 //! [`Ledger`] has accounts, claims and the rows of the ledger. [`Settings`] has organisations, API keys and the
-//! catalogue. [`Activity`] has webhooks, deliveries, rollups of transactions and monthly statements.
+//! catalogue. [`Activity`] has webhooks, deliveries, rollups of transactions, monthly statements and values of months.
 //!
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
-//! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
+//! `table` (keys, items, requests), `settings` and `activity` (which use `table` only), `schedule` (jobs, directory,
+//! roll-forwards, test clocks), `chain` (watermark, hash chain, audit),
 //! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, records, balances of
-//! the past), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
+//! the past, list prices), `event` (feed, alerts), `repair` (broken accounts, wrong rollups).
 //! `bulk`, with the feature of that name, makes the items of a whole history.
 
 mod activity;
@@ -43,6 +44,7 @@ pub use event::alerts::AccountChange;
 pub use event::feed::event_image;
 pub use event::watch::Watch;
 pub use ports::{Moment, random, secret_bytes};
+pub use read::list_price::PlanPrices;
 pub use read::missed::{MissedEntries, SLICE_ROWS, Slice};
 pub use read::month_purchases::MonthPurchases;
 pub use read::plan_history::PlanSwitch;
@@ -60,6 +62,7 @@ pub use repair::rollups::RollupRebuild;
 pub use schedule::directory::{DIRECTORY_SHARDS, DirectoryEntry, SweepProgress};
 pub use schedule::job_list::{JobPage, JobPlace};
 pub use schedule::jobs::{JOB_SHARDS, Job, JobKind, RemainderId, ScheduledJob};
+pub use schedule::roll_forward::{AccountWaits, RollForwardPart, WAITING_MAX};
 pub use settings::api_keys::KnownKey;
 pub use settings::catalogue::{CataloguePart, Unchanged};
 pub use settings::organisations::{Organisation, Settings};

@@ -22,6 +22,8 @@ mod lot_price;
 mod money;
 mod monitor;
 mod month_flow;
+mod month_value;
+mod month_value_laws;
 mod operations;
 mod place;
 mod post_paid;

@@ -2,6 +2,7 @@
 
 pub(crate) mod balance_at;
 mod held_credits;
+pub(crate) mod list_price;
 pub(crate) mod missed;
 pub(crate) mod month_purchases;
 pub(crate) mod plan_history;

@@ -8,7 +8,7 @@ use futures_util::future::{FutureExt, try_join_all};
 use crate::chain::closed_month::ClosedMonth;
 use crate::table::error::Fault;
 use crate::table::ledger::Ledger;
-use domain::{AccountId, Credits, EntryId, PurchaseStatus};
+use domain::{AccountId, Credits, EntryId, PurchaseStatus, Sale};
 
 /// How many purchases are read at once.
 const PAGE: u16 = 50;
@@ -25,6 +25,8 @@ pub struct MonthPurchases {
     pub credits: Credits,
     /// What was paid, by currency, in minor units.
     pub paid: BTreeMap<&'static str, u64>,
+    /// What each of them added to lots.
+    pub sales: Vec<Sale>,
 }
 
 impl Ledger {
@@ -61,6 +63,7 @@ impl Ledger {
             let rows = granted.map(|entry| self.transaction(account, entry).boxed());
             for row in try_join_all(rows).await?.into_iter().flatten() {
                 let is_in_it = month.after < row.sequence && row.sequence <= month.last;
+                found.sales.extend(Sale::of(&row).filter(|_| is_in_it));
                 if let Some(paid) = row.details.paid.filter(|_| is_in_it) {
                     found.count = found.count.saturating_add(1);
                     found.credits = found.credits.plus(row.entry.amount).unwrap_or(Credits::MAX);

@@ -78,6 +78,8 @@ pub(crate) enum Key<'a> {
     Listed(String, AccountId),
     /// `ROUND#<month>` / `<shard>`: how far a month's renewal sweep is.
     Sweep(Period, String),
+    /// `ROLL#<month>` / `<shard>`: one shard's part of a month's roll-forward.
+    RollForward(Period, u8),
     /// `CLOCK#<org>#<mode>` / `T`: the time on the clock of a test ledger.
     TestClock(AccountId),
     /// `WATCH#<org>#<mode>` / `A`: the alert settings of an organisation.
@@ -100,6 +102,8 @@ pub(crate) enum Key<'a> {
     Lot(AccountId, LotId),
     /// `STATEMENTS#<org>#<mode>` / `<month>`: a monthly statement.
     MonthlyStatement(AccountId, Period),
+    /// `VALUES#<org>#<mode>` / `<month>`: what unused credits were worth in a month.
+    MonthValue(AccountId, Period),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and its delivery state.
     Webhook(AccountId, String),
     /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
@@ -154,6 +158,7 @@ impl Key<'_> {
             Key::Dedupe(account, digest) => (format!("SEEN#{account}#{digest}"), "S".to_owned()),
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
             Key::Sweep(month, shard) => (format!("ROUND#{month}"), shard.clone()),
+            Key::RollForward(month, shard) => (roll_forward_partition(*month), format!("{shard:02}")),
             Key::TestClock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
             Key::Alerts(account) => (watch_partition(*account), "A".to_owned()),
             Key::AlertState(account) => (watch_partition(*account), "S".to_owned()),
@@ -168,6 +173,7 @@ impl Key<'_> {
             Key::MonthlyStatement(account, month) => {
                 (monthly_statement_partition(*account), month.to_string())
             }
+            Key::MonthValue(account, month) => (month_value_partition(*account), month.to_string()),
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
@@ -270,6 +276,16 @@ pub(crate) fn lot_partition(account: AccountId) -> String {
 /// The partition with the monthly statements of an account.
 pub(crate) fn monthly_statement_partition(account: AccountId) -> String {
     format!("STATEMENTS#{account}")
+}
+
+/// The partition with the values of an account's months.
+pub(crate) fn month_value_partition(account: AccountId) -> String {
+    format!("VALUES#{account}")
+}
+
+/// The partition with the parts of a month's roll-forward.
+pub(crate) fn roll_forward_partition(month: Period) -> String {
+    format!("ROLL#{month}")
 }
 
 /// The partition with the webhooks of an account.

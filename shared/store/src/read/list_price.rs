@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{Account, Allowance, Cost, LotId, LotPrice, LotRecord, Period, PlanId, Source};
-use store::{Catalogue, Fault, PlanSwitch};
 
-use crate::App;
+use crate::read::plan_history::PlanSwitch;
+use crate::settings::organisations::Settings;
+use crate::settings::snapshot::Catalogue;
+use crate::table::error::Fault;
+use crate::table::ledger::Ledger;
 
 /// The plans that an account has had, and what they cost.
 pub struct PlanPrices {
@@ -22,9 +25,14 @@ impl PlanPrices {
     ///
     /// # Errors
     /// When a table does not answer.
-    pub async fn read(app: &App, account: &Account, wall: DateTime<Utc>) -> Result<Self, Fault> {
-        let catalogue = app.settings.catalogue(wall).await?;
-        let switches = app.ledger.plan_history(account.id).await?;
+    pub async fn read(
+        ledger: &Ledger,
+        settings: &Settings,
+        account: &Account,
+        wall: DateTime<Utc>,
+    ) -> Result<Self, Fault> {
+        let catalogue = settings.catalogue(wall).await?;
+        let switches = ledger.plan_history(account.id).await?;
         Ok(Self { catalogue, switches, plan: account.plan.clone(), opened_at: account.id.org.time() })
     }
 
