@@ -255,7 +255,7 @@ async fn a_large_account_without_an_index_is_refused_until_it_is_indexed() {
     assert!(fixture.ledger.records(id, query, start()).await.unwrap().is_none());
     // Rows that fill another block make none.
     tests::debits_of(&fixture, id, 2_000..2_070).await;
-    assert_eq!(tests::project_all(&fixture, id).await, 70);
+    assert_eq!(tests::project_all(&fixture, id).await, 1_271);
     assert!(fixture.items(&format!("RECS#{id}")).await.is_empty());
     assert!(fixture.ledger.records(id, query, start()).await.unwrap().is_none());
     let indexed = fixture.restarted().index_records(id, start(), |_| ()).await.unwrap();

@@ -14,7 +14,7 @@ use domain::{
 use http::{Method, Request};
 use jobs::RenewalTask;
 use jobs::projection::{Record, project};
-use scrip_http::{App, finish};
+use scrip_http::{App, CursorKey, finish};
 use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
 use scrip_payments::{Providers, Simulated, sign};
 use scrip_webhooks::WebhookClient;
@@ -30,6 +30,9 @@ use crate::{ApiRequest, FaultAt, Faults, ManualClock, PlainSeal, TestLedger, Wri
 
 /// The secret that the payment provider signs its events with.
 const SECRET: &str = "whsec_of_the_provider";
+
+/// The key of cursors.
+const CURSOR_KEY: &str = "a key of thirty-two characters, or more";
 
 /// A process with the functions of payments that a test can kill at any write or provider call. The database and
 /// the payment provider outlive it.
@@ -162,7 +165,7 @@ impl TestProcess {
             latency: self.latency.clone(),
         });
         Arc::new(App {
-            cursors: scrip_http::CursorKey::none(),
+            cursors: CursorKey::new(CURSOR_KEY.to_owned()).unwrap(),
             ledger,
             settings,
             clock: Arc::new(self.clock.clone()),
