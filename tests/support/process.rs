@@ -31,9 +31,6 @@ use crate::{ApiRequest, FaultAt, Faults, ManualClock, PlainSeal, TestLedger, Wri
 /// The secret that the payment provider signs its events with.
 const SECRET: &str = "whsec_of_the_provider";
 
-/// The key of cursors.
-const CURSOR_KEY: &str = "a key of thirty-two characters, or more";
-
 /// A process with the functions of payments that a test can kill at any write or provider call. The database and
 /// the payment provider outlive it.
 pub struct TestProcess {
@@ -165,7 +162,7 @@ impl TestProcess {
             latency: self.latency.clone(),
         });
         Arc::new(App {
-            cursors: CursorKey::new(CURSOR_KEY.to_owned()).unwrap(),
+            cursors: CursorKey::new(format!("a key of cursors, {SECRET}")).unwrap(),
             ledger,
             settings,
             clock: Arc::new(self.clock.clone()),
