@@ -172,17 +172,20 @@ async fn with_pending(fixture: &TestLedger, id: AccountId, pending: Option<Attri
     item
 }
 
+/// The pending sums of another ledger, after its first debit.
+async fn early_sums() -> AttributeValue {
+    let mut other = TestLedger::new().await;
+    let id = other.open(100_000, begin()).await;
+    debit(&other.ledger, id, 0).await;
+    other.project().await;
+    other.items(&format!("MARK#{id}")).await[0]["use"].clone()
+}
+
 /// Sums beside the watermark that are wrong or lost are made right, and what follows is counted once.
 #[tokio::test]
 async fn pending_sums_are_mended() {
     let (mut fixture, id) = ledger().await;
-    let early = {
-        let mut other = TestLedger::new().await;
-        let id = other.open(100_000, begin()).await;
-        debit(&other.ledger, id, 0).await;
-        other.project().await;
-        other.items(&format!("MARK#{id}")).await[0]["use"].clone()
-    };
+    let early = early_sums().await;
     let mut next = 120;
     for pending in [None, Some(AttributeValue::B(Blob::new(b"what".to_vec()))), Some(early)] {
         let damaged = with_pending(&fixture, id, pending).await;
@@ -209,8 +212,7 @@ async fn a_rebuild_waits_for_projectors_that_were_misled() {
     let last = &days[days.len() - 1];
     let wrong_sums = with(last, "sums", days[1]["sums"].clone());
     let too_high = with(last, "through", number(999_999));
-    let no_sums = AttributeValue::B(Blob::new(b"what".to_vec()));
-    let pending = with_pending(&fixture, id, Some(no_sums)).await;
+    let pending = with_pending(&fixture, id, Some(early_sums().await)).await;
     let right = rollups(&fixture, id).await;
     for (item, is_misleading) in [(None, false), (Some(wrong_sums), false), (Some(too_high), true)] {
         if let Some(item) = &item {
