@@ -212,7 +212,6 @@ async fn a_rebuild_waits_for_projectors_that_were_misled() {
     let last = &days[days.len() - 1];
     let wrong_sums = with(last, "sums", days[1]["sums"].clone());
     let too_high = with(last, "through", number(999_999));
-    let mark = fixture.items(&format!("MARK#{id}")).await[0].clone();
     let one_less = with_pending(&fixture, id, Some(earlier_sums)).await;
     let right = rollups(&fixture, id).await;
     for (item, is_misleading) in [(None, false), (Some(wrong_sums), false), (Some(too_high), true)] {
@@ -231,7 +230,6 @@ async fn a_rebuild_waits_for_projectors_that_were_misled() {
     fixture.restarted().rebuild_rollups(&fixture.activity(), of, |_| ()).await.unwrap();
     assert!(projection <= begun.elapsed(), "{:?}", begun.elapsed());
     assert_eq!(rollups(&fixture, id).await, right);
-    assert_eq!(fixture.items(&format!("MARK#{id}")).await[0]["use"], mark["use"]);
 }
 
 /// A rebuild that dies at any write runs again.

@@ -93,7 +93,9 @@ fn records(line: &str, steps: &str) -> String {
         let name = match record.lot {
             LotId::Granted(EntryId::FIRST) => "pool".to_owned(),
             LotId::Granted(lot) => format!("lot{}", (1..20).find(|number| id(100 + number) == lot).unwrap()),
-            other => panic!("{other}"),
+            LotId::Subscription(_) | LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => {
+                record.lot.to_string()
+            }
         };
         let cost = record.cost.map_or(String::new(), |cost| format!(" for {}", cost.minor));
         format!("{name} {}{cost}", record.amount.get())
