@@ -365,3 +365,31 @@ async fn a_large_export_is_made_in_the_background() {
         send(world.request(Method::GET, &format!("{EXPORT}?format=csv&type=DEBIT"), &org.key)).await;
     assert_eq!(refused.failure(), "400 VALIDATION_ERROR");
 }
+
+/// A download has at most 4 MB, however few transactions these are.
+#[tokio::test]
+async fn a_download_has_a_limit_of_bytes() {
+    let world = World::at(NOW).await;
+    let org = world.open(1_000).await;
+    let long = "\u{1f980}".repeat(250);
+    let metadata = json!({ "note": "\u{1f980}".repeat(490) });
+    let item = json!({
+        "operation": "aml.basic", "resourceId": long, "customerId": long, "memberId": long, "metadata": metadata
+    });
+    for minute in 0..20 {
+        let body = json!({ "items": vec![item.clone(); 40], "mode": "partial" });
+        let path = "/api/v3/credits/consume/batch";
+        world.post(path, &org.key, &unique(), &body).await.created();
+        if minute == 9 {
+            world.pass(60).await;
+        }
+    }
+    let all = world.get(&format!("{EXPORT}?format=jsonl"), &org.key).await;
+    assert_eq!(all.failure(), "400 VALIDATION_ERROR");
+    assert!(all.body["error"]["details"]["fields"]["from"].as_str().unwrap().contains("4 MB"), "{all:?}");
+    let path = format!("{EXPORT}?format=jsonl&from=2024-01-15T10:31:00Z");
+    let half = world.request(Method::GET, &path, &org.key).send().await.unwrap();
+    assert_eq!(half.status().as_u16(), 200);
+    let bytes = half.bytes().await.unwrap().len();
+    assert!((1 << 21..1 << 22).contains(&bytes), "{bytes}");
+}

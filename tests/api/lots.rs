@@ -86,6 +86,37 @@ async fn every_credit_of_a_lot_is_somewhere() {
     }
 }
 
+/// Beyond four lots on the same terms, purchases join the youngest of them: it costs what all of them cost.
+#[tokio::test]
+async fn a_lot_of_several_purchases_costs_their_sum() {
+    let world = World::at(NOW).await;
+    let org = world.open(0).await;
+    for _ in 0..6 {
+        buy(&world, &org).await;
+    }
+    world.settle().await;
+    let found = lots(&world, &org.key, "source=purchased").await;
+    let prices: Vec<_> =
+        found.iter().map(|lot| (number(lot, "amount"), number(&lot["price"], "amount"))).collect();
+    assert_eq!(prices, [(1_500, 14_700), (500, 4_900), (500, 4_900), (500, 4_900)]);
+}
+
+/// More than fifty open holds are not examined: what they hold counts as used.
+#[tokio::test]
+async fn what_many_holds_have_set_aside_is_not_known() {
+    let world = World::at(NOW).await;
+    let org = world.open(100).await;
+    let hold = json!({ "operation": "verification.standard", "expiresInSeconds": 86_400 });
+    for (open, expected) in [(50, json!([0, 50, 50])), (1, json!([51, null, 49]))] {
+        for _ in 0..open {
+            world.post("/api/v3/credits/holds", &org.key, &unique(), &hold).await.created();
+        }
+        world.settle().await;
+        let [lot] = lots(&world, &org.key, "").await.try_into().unwrap();
+        assert_eq!(json!([lot["used"], lot["held"], lot["remaining"]]), expected, "{lot}");
+    }
+}
+
 #[tokio::test]
 async fn a_disputed_purchase_is_named() {
     let world = World::at(NOW).await;

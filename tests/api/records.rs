@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{ApiAnswer, World, send};
+use tests::{ApiAnswer, World, send, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 
@@ -213,6 +213,31 @@ async fn records_are_filtered_by_status_category_and_client() {
         let id = record["id"].as_str().unwrap();
         assert_eq!(&world.get(&format!("/v2/credits/{id}"), &org.key).await.data(), record);
     }
+}
+
+/// Debits that lie far apart in the ledger each show what was refunded of them.
+#[tokio::test]
+async fn debits_that_lie_far_apart_show_their_refunds() {
+    let world = World::at(NOW).await;
+    let org = world.open(100).await;
+    let debit = async |quantity: u64| {
+        let body = json!({ "operation": "verification.standard", "quantity": quantity });
+        world.consume(&org.key, &unique(), &body).await.created()["transactionId"].clone()
+    };
+    let refund = async |of: &Value, amount: u64| {
+        let body = json!({ "transactionId": of, "reason": "technical_failure", "amount": amount });
+        world.post("/api/v3/credits/refund", &org.key, &unique(), &body).await.created();
+    };
+    let first = debit(9).await;
+    refund(&first, 4).await;
+    for _ in 0..80 {
+        world.grant(&org.id, &json!({ "source": "bonus", "amount": 1 })).await;
+    }
+    let last = debit(8).await;
+    refund(&last, 2).await;
+    let usage = list(&world, &org.key, "where_category=usage").await;
+    let used: Vec<_> = usage.iter().map(|record| record["used"].as_u64().unwrap()).collect();
+    assert_eq!(used, [6, 5]);
 }
 
 #[tokio::test]

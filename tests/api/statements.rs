@@ -27,14 +27,18 @@ pub(crate) async fn pdf(world: &World, org: &Org, month: &str) -> Vec<u8> {
     answer.bytes().await.unwrap().to_vec()
 }
 
-/// The text of a PDF, where `pdftotext` is installed.
-async fn text_of(pdf: &[u8]) -> Option<String> {
-    let mut program = tokio::process::Command::new("pdftotext");
-    program.args(["-layout", "-", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut running = program.spawn().ok()?;
+/// The words of a PDF as pypdf reads them, if `SCRIP_DOCUMENT_READERS` names a Python that has it. `cargo xtask test`
+/// installs it.
+async fn words_of(pdf: &[u8]) -> Option<String> {
+    let mut program = tokio::process::Command::new(std::env::var("SCRIP_DOCUMENT_READERS").ok()?);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/api/pdf_text.py");
+    program.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = program.spawn().unwrap();
     running.stdin.take().unwrap().write_all(pdf).await.unwrap();
     let ended = running.wait_with_output().await.unwrap();
-    Some(String::from_utf8(ended.stdout).unwrap())
+    assert!(ended.status.success());
+    let text = String::from_utf8(ended.stdout).unwrap();
+    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// An organisation with a purchase, debits, a hold that goes on into the next month, and a bonus that expires.
@@ -105,6 +109,9 @@ async fn a_statement_says_what_the_month_had_gained_and_lost() {
     let cost = json!({ "amount": 598 + 294, "currency": "GBP" });
     assert_eq!(january["usage"]["total"], json!({ "credits": 130, "calls": 1, "cost": cost }));
     assert_eq!(january["usage"]["operations"][0]["operation"], json!("verification.standard"));
+    let usage = &january["usage"];
+    assert_eq!((&usage["includesListPrices"], &usage["unpricedCredits"]), (&json!(true), &json!(0)));
+    assert_eq!(usage["others"]["credits"], json!(0));
     let paid = json!([{ "amount": 4900, "currency": "GBP" }]);
     assert_eq!(
         january["purchases"],
@@ -210,18 +217,95 @@ async fn a_pdf_shows_the_totals() {
     let bytes = pdf(&world, &org, "2024-01").await;
     assert!(bytes.starts_with(b"%PDF-1.7"));
     assert_eq!(bytes, pdf(&world, &org, "2024-01").await);
-    let Some(text) = text_of(&bytes).await else { return };
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for expected in [
-        "Own, January 2024",
-        january["number"].as_str().unwrap(),
-        january["hash"].as_str().unwrap(),
-        january["ledger"]["closingHash"].as_str().unwrap(),
-        "Total 0 610 0 \u{2212}130 \u{2212}10 \u{2212}8 0 462",
-        "verification.standard 1 130 8.92 GBP",
-        "1 purchase, 500 credits for 49.00 GBP",
-        "Held by holds 0 8",
+    let february = statement(&world, &org, "2024-02").await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for (bytes, expected) in [
+        (
+            bytes,
+            vec![
+                "Own, January 2024".to_owned(),
+                text(&january["number"]),
+                text(&january["hash"]),
+                text(&january["ledger"]["closingHash"]),
+                "Total 0 610 0 \u{2212}130 \u{2212}10 \u{2212}8 0 462".to_owned(),
+                "verification.standard 1 130 8.92 GBP".to_owned(),
+                "1 purchase, 500 credits for 49.00 GBP".to_owned(),
+                "Held by holds 0 8".to_owned(),
+            ],
+        ),
+        (
+            pdf(&world, &org, "2024-02").await,
+            vec![
+                "Own, February 2024".to_owned(),
+                text(&february["hash"]),
+                "Held by holds 8 0".to_owned(),
+                "aml.pep 1 6 0.58 GBP".to_owned(),
+                // Money that came back is below zero.
+                "credit.refund 0 \u{2212}5 \u{2212}0.49 GBP".to_owned(),
+            ],
+        ),
     ] {
-        assert!(words.contains(expected), "{expected} is not in:\n{text}");
+        let Some(words) = words_of(&bytes).await else { return };
+        for expected in expected {
+            assert!(words.contains(&expected), "{expected} is not in:\n{words}");
+        }
     }
+}
+
+/// Purchases are found whose own records lie behind those of many later ones.
+#[tokio::test]
+async fn a_purchase_is_found_behind_later_ones() {
+    let world = World::at("2024-01-31T22:30:00Z").await;
+    let org = world.open(0).await;
+    let buy = async |count: u64| {
+        for _ in 0..count {
+            let body = json!({ "package": "starter", "paymentMethod": "card_1" });
+            world.post("/api/v3/credits/purchase", &org.key, &unique(), &body).await.created();
+        }
+    };
+    buy(2).await;
+    world.pass(2 * 3_600).await;
+    buy(51).await;
+    world.pass(30 * DAY).await;
+    world.settle().await;
+    for (month, count) in [("2024-01", 2), ("2024-02", 51)] {
+        let paid = json!([{ "amount": 4_900 * count, "currency": "GBP" }]);
+        let expected = json!({ "count": count, "credits": 500 * count, "paid": paid });
+        assert_eq!(statement(&world, &org, month).await["purchases"], expected, "{month}");
+    }
+}
+
+/// A statement names two hundred operations, and adds up the others. Credits whose price is not known are counted.
+#[tokio::test]
+async fn a_statement_adds_up_the_operations_that_it_does_not_name() {
+    const OPERATIONS: u64 = 205;
+    let world = World::at(NOW).await;
+    let org = world.open(20_000).await;
+    world.grant(&org.id, &json!({ "source": "purchased", "amount": 10_000 })).await;
+    let mut items = vec![];
+    for number in 1..=OPERATIONS {
+        let operation = format!("own.{number}");
+        let price = json!({ "credits": 1, "category": "other" });
+        world.put(&format!("/admin/v1/pricing/{operation}"), world.operator(), &price).await.data();
+        items.push(json!({ "operation": operation, "quantity": number }));
+    }
+    world.pass(120).await;
+    for items in items.chunks(100) {
+        let body = json!({ "items": items });
+        world.post("/api/v3/credits/consume/batch", &org.key, &unique(), &body).await.created();
+    }
+    world.pass(30 * DAY).await;
+    world.settle().await;
+    let usage = statement(&world, &org, "2024-01").await["usage"].clone();
+    let lines = usage["operations"].as_array().unwrap();
+    assert_eq!(
+        (lines.len(), &lines[0]["operation"], &lines[0]["credits"]),
+        (200, &json!("own.205"), &json!(205))
+    );
+    let others = &usage["others"];
+    assert_eq!((&others["credits"], &others["calls"]), (&json!(1 + 2 + 3 + 4 + 5), &json!(5)));
+    assert_eq!((&usage["total"]["credits"], &usage["total"]["calls"]), (&json!(21_115), &json!(OPERATIONS)));
+    let cost = |line: &Value| line["cost"]["amount"].as_i64().unwrap();
+    assert_eq!(lines.iter().map(cost).sum::<i64>() + cost(others), cost(&usage["total"]));
+    assert_eq!((&usage["includesListPrices"], &usage["unpricedCredits"]), (&json!(true), &json!(1_115)));
 }

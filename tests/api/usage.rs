@@ -305,6 +305,10 @@ async fn a_month_is_forecast_from_seven_days_on() {
     world.consume(&org.key, "today", &json!({ "operation": "aml.pep" })).await.created();
     world.settle().await;
     assert_eq!(forecast(&world, &org.key).await["usedSoFar"], json!(142));
+    // Credits of a service would not pay for this usage, however cheap they are.
+    let price = json!({ "amount": 1, "currency": "GBP" });
+    let faces = json!({ "name": "Faces", "credits": 1000, "price": price, "service": "biometric" });
+    world.put("/admin/v1/packages/faces", world.operator(), &faces).await.data();
     // Twice as much from now on: the balance does not last until the end of the month.
     for day in 7..14 {
         world
@@ -377,16 +381,16 @@ async fn credits_without_a_known_price_are_counted() {
         )
         .await
         .data();
+    // Given as purchased, and not paid for: what they cost is not known. Bonus credits cost nothing.
+    world.grant(&org.id, &json!({ "source": "purchased", "amount": 3 })).await;
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 5 })).await;
-    world
-        .consume(&org.key, "debit", &json!({ "operation": "verification.standard", "quantity": 12 }))
-        .await
-        .created();
+    let debit = json!({ "operation": "verification.standard", "quantity": 15 });
+    world.consume(&org.key, "debit", &debit).await.created();
     world.settle().await;
     let usage = usage(&world, &org.key, "measure=cost").await;
     assert_eq!(usage["total"]["total"], json!(0));
     assert_eq!(
         usage["cost"],
-        json!({ "currency": "GBP", "includesListPrices": false, "unpricedCredits": 7 })
+        json!({ "currency": "GBP", "includesListPrices": false, "unpricedCredits": 10 })
     );
 }

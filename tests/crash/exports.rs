@@ -2,12 +2,16 @@
 //! or only the scheduled jobs. In the end an export has its file and its credits are captured, or it has failed and they
 //! are released; never both, and nothing is held.
 
+use std::fs::File;
+
 use chrono::{DateTime, Utc};
-use domain::{AccountId, Export, ExportStage, Operation};
+use domain::{AccountId, Credits, Export, ExportKey, ExportPrice, ExportStage, FileFormat, Operation};
 use http::Method;
+use ports::{FileError, FileStore, LinkTerms, NoQueue, StoredFile};
+use scrip_exports::Exporter;
 use serde_json::{Value, json};
-use store::Job;
-use tests::{ApiRequest, FaultAt, TestProcess, WriteFault};
+use store::{Job, Ledger, Unsettled};
+use tests::{ApiRequest, FaultAt, ManualClock, TestProcess, WriteFault, moment, queued_export};
 
 const EXPORT: &str = "/api/v3/credits/transactions/export";
 const KEY: &str = "export-1";
@@ -279,4 +283,56 @@ async fn the_owner_can_close_the_hold_of_an_export() {
         assert!(known.held.is_zero());
         assert_eq!(known.used.get(), charged);
     }
+}
+
+/// A store of files. While it takes one, another process finds the credits of the export lacking, and removes it.
+struct RemovedMeanwhile {
+    ledger: Ledger,
+    key: ExportKey,
+}
+
+#[async_trait::async_trait]
+impl FileStore for RemovedMeanwhile {
+    async fn put(&self, _: &StoredFile, _: File) -> Result<(), FileError> {
+        let export = self.ledger.export(self.key).await.unwrap().unwrap();
+        assert!(self.ledger.remove_export(&export).await.unwrap());
+        Ok(())
+    }
+
+    async fn link(&self, file: &StoredFile, _: LinkTerms) -> Result<String, FileError> {
+        Ok(file.key.clone())
+    }
+}
+
+/// The request of an export that another process has removed releases what it holds, and its answer says that it may be
+/// sent again.
+#[tokio::test]
+async fn the_request_of_a_removed_export_holds_nothing() {
+    let mut process = TestProcess::open(now()).await;
+    let (account, key) = process.customer(5).await;
+    let ledger = process.fixture.restarted();
+    let operation = Operation::try_from("export.excel".to_owned()).unwrap();
+    let price = ExportPrice { operation, credits: Credits::try_from(1).unwrap(), version: 1 };
+    let asked = Export {
+        price: Some(price),
+        stage: ExportStage::Begun,
+        ..queued_export(&ledger, account, FileFormat::Xlsx, now()).await
+    };
+    let files = RemovedMeanwhile { ledger: process.fixture.restarted(), key: asked.key };
+    let clock = ManualClock::at(now());
+    let exporter = Exporter {
+        ledger: &ledger,
+        files: &files,
+        queue: &NoQueue,
+        clock: &clock,
+        folder: std::env::temp_dir(),
+    };
+    let answer = exporter.begin(asked.leased_to_request(now()), moment(now())).await;
+    assert!(matches!(answer, Err(Unsettled::InProgress)), "{answer:?}");
+    let known = process.fixture.ledger.account(account).await.unwrap().unwrap();
+    assert_eq!((known.held.get(), known.subscription.left.get()), (0, 5));
+    process.run_until_idle().await;
+    let case = "removed by another process".to_owned();
+    let history = History { process: &mut process, account, key, body: json!({}), case };
+    assert_eq!(history.is_settled().await, None);
 }

@@ -14,6 +14,7 @@ mod exports;
 mod jobs;
 mod late_writes;
 mod lost_records;
+mod lots;
 mod outbox;
 mod payment_refunds;
 mod payments;

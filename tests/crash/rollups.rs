@@ -214,6 +214,39 @@ async fn pending_sums_are_mended() {
     }
 }
 
+/// A projector that met a number that was too high, or wrong pending sums, may count wrongly until it ends: then the
+/// rollups are compared once more. By the clock of the runtime; what is merely wrong takes no such wait.
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_waits_for_projectors_that_were_misled() {
+    let (mut fixture, id) = ledger().await;
+    let projection = std::time::Duration::from_secs(900);
+    let earlier_sums = fixture.items(&format!("MARK#{id}")).await[0]["use"].clone();
+    debit(&fixture.ledger, id, 120).await;
+    fixture.project().await;
+    let days = fixture.activity_items(&format!("USE#{id}")).await;
+    let last = &days[days.len() - 1];
+    let wrong_sums = with(last, "sums", days[1]["sums"].clone());
+    let too_high = with(last, "through", number(999_999));
+    let one_less = with_pending(&fixture, id, Some(earlier_sums)).await;
+    let right = rollups(&fixture, id).await;
+    for (item, is_misleading) in [(None, false), (Some(wrong_sums), false), (Some(too_high), true)] {
+        if let Some(item) = &item {
+            fixture.write_activity(item).await;
+        }
+        let of = RollupRebuild { account: id, is_written: true, now: end(), projection };
+        let begun = tokio::time::Instant::now();
+        fixture.restarted().rebuild_rollups(&fixture.activity(), of, |_| ()).await.unwrap();
+        assert_eq!(projection <= begun.elapsed(), is_misleading, "{item:?}: {:?}", begun.elapsed());
+        assert_eq!(rollups(&fixture, id).await, right);
+    }
+    fixture.write(&one_less).await;
+    let of = RollupRebuild { account: id, is_written: true, now: end(), projection };
+    let begun = tokio::time::Instant::now();
+    fixture.restarted().rebuild_rollups(&fixture.activity(), of, |_| ()).await.unwrap();
+    assert!(projection <= begun.elapsed(), "{:?}", begun.elapsed());
+    assert_eq!(rollups(&fixture, id).await, right);
+}
+
 /// A rebuild that dies at any write runs again.
 #[tokio::test]
 async fn a_rebuild_that_dies_runs_again() {

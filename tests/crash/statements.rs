@@ -1,6 +1,8 @@
 //! Statements of closed months, when the process that makes them dies or its writes are lost.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use domain::AccountId;
 use http::Method;
 use serde_json::{Value, json};
 use tests::{ApiRequest, FaultAt, TestProcess, WriteFault};
@@ -13,6 +15,11 @@ fn start() -> DateTime<Utc> {
 
 /// A process of March, whose customer has used credits in January and February, and the customer's key.
 async fn march() -> (TestProcess, String) {
+    let (process, _, key) = march_of_account().await;
+    (process, key)
+}
+
+async fn march_of_account() -> (TestProcess, AccountId, String) {
     let mut process = TestProcess::open(start()).await;
     let (account, key) = process.customer(100).await;
     for month in 0..2 {
@@ -26,7 +33,7 @@ async fn march() -> (TestProcess, String) {
         process.renew_month(account).await;
     }
     process.project().await;
-    (process, key)
+    (process, account, key)
 }
 
 async fn read(process: &TestProcess, key: &str, month: &str) -> (u16, Value) {
@@ -84,6 +91,24 @@ async fn a_month_is_closed_once_a_later_transaction_is_projected() {
     assert_eq!(read(&process, &key, "2024-01").await.0, 404);
     process.project().await;
     assert_eq!(read(&process, &key, "2024-01").await.0, 200);
+}
+
+/// A month whose last transactions are chained and not counted yet is not closed: their usage would be missing.
+#[tokio::test]
+async fn a_month_is_closed_once_all_of_it_is_counted() {
+    let (process, account, key) = march_of_account().await;
+    let (_, listed) = process.read_as("statements", PATH, &key).await;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 2, "{listed}");
+    let counted = process.fixture.items(&format!("MARK#{account}")).await.remove(0);
+    // Of five transactions the first is counted, an allowance, then all of January, then all.
+    for (through, january, february) in [("1", 404, 404), ("3", 200, 404), ("5", 200, 200)] {
+        let mut behind = counted.clone();
+        behind.insert("told".to_owned(), AttributeValue::N(through.to_owned()));
+        process.fixture.write(&behind).await;
+        for (month, status) in [("2024-01", january), ("2024-02", february)] {
+            assert_eq!(read(&process, &key, month).await.0, status, "{month}, counted through {through}");
+        }
+    }
 }
 
 /// A request makes at most 24 statements, and the next one goes on.

@@ -58,7 +58,7 @@ pub use provider::{CallFault, FaultAt, FlakyProvider, Late, ProviderCall};
 pub use queues::PublishedEvents;
 pub use receiver::{ReceivedWebhook, Receiver};
 pub use records::{RecordPageCost, project_all, record_page_cost, records_without_index};
-pub use recovery::{RecoveryFigures, debits_without_records, recover};
+pub use recovery::{RecoveryFigures, debits_of, debits_without_records, recover};
 pub use request::ApiRequest;
 pub use seal::PlainSeal;
 pub use units::{UnitMeter, Units};

@@ -14,7 +14,7 @@ use domain::{
 use http::{Method, Request};
 use jobs::RenewalTask;
 use jobs::projection::{Record, project};
-use scrip_http::{App, finish};
+use scrip_http::{App, CursorKey, finish};
 use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
 use scrip_payments::{Providers, Simulated, sign};
 use scrip_webhooks::WebhookClient;
@@ -162,7 +162,7 @@ impl TestProcess {
             latency: self.latency.clone(),
         });
         Arc::new(App {
-            cursors: scrip_http::CursorKey::none(),
+            cursors: CursorKey::new(format!("a key of cursors, {SECRET}")).unwrap(),
             ledger,
             settings,
             clock: Arc::new(self.clock.clone()),

@@ -40,7 +40,7 @@ pub async fn debits_without_records(fixture: &TestLedger, count: u64) -> Account
 }
 
 /// Makes debits of an account with these numbers in batches, and projects none of them.
-pub(crate) async fn debits_of(fixture: &TestLedger, id: AccountId, numbers: Range<u64>) {
+pub async fn debits_of(fixture: &TestLedger, id: AccountId, numbers: Range<u64>) {
     let count = numbers.end;
     let operation = "verification.standard";
     let one = Consume {

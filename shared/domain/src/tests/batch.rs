@@ -122,3 +122,32 @@ fn the_item_that_lacks_least_says_why() {
     }
     assert_eq!(Refusal::Frozen.lacking(), None);
 }
+
+/// account; services of the items => the lots that a refused atomic batch passed over
+#[test]
+fn a_refused_batch_names_the_lots_that_pay_for_none_of_its_items() {
+    use Service::{Api, Biometric};
+    let line = "sub 1, bonus 3 api, bonus 4 biometric, bonus 0 smartcheck, purchased 5 until 2024-01-15, bonus 6 api until 2024-01-15";
+    let ended = "lot5 5 ended, lot6 6 ended";
+    for (services, expected) in [
+        (vec![None], format!("lot2 3 api, lot3 4 biometric, {ended}")),
+        (vec![None, None], format!("lot2 3 api, lot3 4 biometric, {ended}")),
+        (vec![Some(Api)], format!("lot3 4 biometric, {ended}")),
+        (vec![Some(Api), None], format!("lot3 4 biometric, {ended}")),
+        (vec![Some(Api), Some(Biometric)], ended.to_owned()),
+    ] {
+        let items = services.iter().map(|service| Some(Consume { service: *service, ..item(99) })).collect();
+        let refusal = batch(&account(line), &Batch { items, atomic: true }, &attempt(99, at(NOW)));
+        let Err(Refusal::InsufficientCredits { passed_over, .. }) = refusal else { panic!("{refusal:?}") };
+        let text = |lot: &PassedOverLot| {
+            let reason = match lot.reason {
+                PassedOverReason::OtherService(service) => service_name(service),
+                PassedOverReason::Expired(_) => "ended".to_owned(),
+                PassedOverReason::Disputed => "disputed".to_owned(),
+            };
+            let number = (1..9).find(|number| LotId::Granted(id(*number)) == lot.lot).unwrap();
+            format!("lot{number} {} {reason}", lot.amount.get())
+        };
+        assert_eq!(passed_over.iter().map(text).collect::<Vec<_>>().join(", "), expected, "{services:?}");
+    }
+}

@@ -199,3 +199,29 @@ fn a_disputed_purchase_of_a_service_keeps_its_service() {
     assert_eq!(after.spendable(terms.service, at(NOW)), credits(3));
     assert_eq!(after.post_paid.outstanding, credits(0));
 }
+
+/// A purchase of nine credits of a service, two of which were spent: what takes them back leaves credits on other terms
+/// alone as long as it can. account; pool => moves of a dispute; of a refund of the whole payment; of one beside a dispute
+#[test]
+fn credits_of_a_service_are_taken_back_from_that_service_first() {
+    let terms = Terms { service: Some(Service::Api), expires_at: None };
+    let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };
+    let whole = PurchasedCredits { credits: credits(9), lot: Some((id(99), credits(9))), terms };
+    let part = |amount| PurchasedCredits { credits: credits(amount), ..whole };
+    for (line, has_pool, disputed, refunded, beside) in [
+        ("purchased 5", false, "lot99 7, disputed 7", "lot99 7, lot1 2", "lot99 2, lot1 2"),
+        ("purchased 5, purchased 4 api", false, "lot99 7, disputed 7", "lot99 7, lot2 2", "lot99 2, lot2 2"),
+        ("bonus 5 api", true, "lot99 7, disputed 7", "lot99 7, pool 2", "lot99 2, pool 2"),
+        ("bonus 5 api", false, "lot99 7, disputed 7", "lot99 7, owed 2", "lot99 2, disputed 2"),
+    ] {
+        let mut before = Account { used: credits(2), ..account(line) };
+        before.lots.insert(id(99), Lot { left: credits(7), service: terms.service, ..pool.clone() });
+        before.lots.extend(has_pool.then(|| (EntryId::FIRST, pool.clone())));
+        let moves_of = |posting: Result<Posting, Refusal>| moves(&posting.unwrap());
+        assert_eq!(moves_of(dispute_opened(&before, &whole, &attempt(200, at(NOW)))), disputed, "{line}");
+        assert_eq!(moves_of(payment_refunded(&before, &whole, &attempt(200, at(NOW)))), refunded, "{line}");
+        let opened = dispute_opened(&before, &part(5), &attempt(200, at(NOW))).unwrap();
+        let after = before.apply(&opened).unwrap();
+        assert_eq!(moves_of(payment_refunded(&after, &part(4), &attempt(201, at(NOW)))), beside, "{line}");
+    }
+}

@@ -81,7 +81,7 @@ fn holds() -> [Case; 4] {
     ]
 }
 
-fn others() -> [Case; 7] {
+fn others() -> [Case; 9] {
     use Direction::{Credit, Debit};
     use Source::{Bonus, PostPaid, Purchased, Subscription};
     let month = |operation, direction, credits| Line(operation, Subscription, MONTH, direction, credits);
@@ -103,6 +103,21 @@ fn others() -> [Case; 7] {
                 Line("credit.dispute_won", Purchased, 1, Credit, 2),
             ],
             FlowCauses { withdrawn: 4, ..NONE },
+        ),
+        // A dispute that is lost in part, and a refund of money that fails: what returns was withdrawn before.
+        (
+            vec![
+                Line("credit.dispute", Purchased, 1, Debit, 6),
+                Line("credit.dispute_lost", Purchased, 1, Credit, 2),
+            ],
+            FlowCauses { withdrawn: 4, ..NONE },
+        ),
+        (
+            vec![
+                Line("credit.payment_refund", Purchased, 1, Debit, 6),
+                Line("credit.refund_failed", Purchased, 1, Credit, 5),
+            ],
+            FlowCauses { withdrawn: 1, ..NONE },
         ),
         (
             vec![

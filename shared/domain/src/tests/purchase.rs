@@ -104,4 +104,13 @@ fn a_purchase_must_fit_the_balance() {
     assert_eq!(may_buy(&account("sub 5"), &offer), Ok(()));
     assert_eq!(may_buy(&account("sub 5, frozen"), &offer), Err(Refusal::Frozen));
     assert_eq!(may_buy(&account("purchased 9007199254740991"), &offer), Err(Refusal::BalanceLimit));
+    // Credits of a service need a lot of their own; plain ones always find one.
+    let lots = |days: std::ops::Range<u32>| {
+        days.map(|day| format!("bonus 1 until 2024-03-{day}")).collect::<Vec<_>>()
+    };
+    let (full, room) = (lots(15..31).join(", "), lots(15..30).join(", "));
+    let of_a_service = Offer { service: Some(Service::Api), ..offer.clone() };
+    assert_eq!(may_buy(&account(&full), &of_a_service), Err(Refusal::TooManyLots));
+    assert_eq!(may_buy(&account(&room), &of_a_service), Ok(()));
+    assert_eq!(may_buy(&account(&full), &offer), Ok(()));
 }

@@ -21,10 +21,11 @@ impl Ledger {
     /// # Errors
     /// When the table does not answer; when an item is unreadable.
     pub async fn held_credits(&self, account: AccountId) -> Result<Option<BTreeMap<LotId, Credits>>, Fault> {
-        let limit = i32::from(Self::OPEN_HOLDS_EXAMINED_MAX);
+        // One more, which says whether there are more.
+        let limit = i32::from(Self::OPEN_HOLDS_EXAMINED_MAX).saturating_add(1);
         let query = ItemQuery::all(format!("HOLDS#{account}")).limit(limit);
         let page = self.table.query(query, "read open holds").await?;
-        if page.last.is_some() {
+        if usize::from(Self::OPEN_HOLDS_EXAMINED_MAX) < page.items.len() {
             return Ok(None);
         }
         let open: Vec<OpenHold> =

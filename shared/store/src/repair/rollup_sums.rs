@@ -194,3 +194,7 @@ impl RowSums {
         (self.through..=last).contains(&number)
     }
 }
+
+#[cfg(test)]
+#[path = "rollup_sums_tests.rs"]
+mod tests;

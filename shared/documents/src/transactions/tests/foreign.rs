@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::samples::receipts;
 use super::{ROWS, file, is_text, text};
+use crate::text::{grouped, signed};
 use crate::transactions::cell::Cell;
 use crate::transactions::column::{COLUMNS, Kind};
 use crate::transactions::guard::unguarded;
@@ -44,9 +45,8 @@ fn other_libraries_read_the_same() {
             assert_eq!(lines[row][column.name], serde_json::to_value(&cell).unwrap(), "{context}");
             in_spreadsheet(&sheet[row + 1][place], &cell, &context);
         }
-        let id = receipt.transaction_id().to_string();
-        assert!(pages.iter().any(|page| page.contains(&id)), "{id} is not in the PDF");
     }
+    in_pdf(&pages);
     assert_eq!(read["pdf"]["title"], "Transactions, =Acme & Sons");
     assert_eq!(read["pdf"]["language"], "en-GB");
     for (place, column) in COLUMNS.iter().enumerate() {
@@ -54,6 +54,33 @@ fn other_libraries_read_the_same() {
         assert_eq!(records[0][place], column.name);
         let title = if is_time { format!("{} (UTC)", column.name) } else { column.name.to_owned() };
         assert_eq!(sheet[0][place][1], title);
+    }
+}
+
+/// Compares the facts and rows of a PDF. Its cells are read one after the other, without the spaces at which they wrap.
+fn in_pdf(pages: &[&str]) {
+    let pages: Vec<String> = pages.iter().map(|page| page.split_whitespace().collect()).collect();
+    let totals = file(FileFormat::Pdf, ROWS).1;
+    let (debited, credited) = (grouped(totals.debited), grouped(totals.credited));
+    let net = signed(totals.net);
+    let facts =
+        format!("Transactions{ROWS}Debited{debited}Credited{credited}Changeofthebalance{net}Allamounts");
+    assert!(pages[0].contains(&facts), "{facts} is not in {}", pages[0]);
+    assert!(pages.last().unwrap().contains(&format!("Total{net}")));
+    for receipt in receipts(ROWS) {
+        let id = receipt.transaction_id().to_string();
+        let row = pages.iter().find_map(|page| page.split_once(&id));
+        let (_, row) = row.unwrap_or_else(|| panic!("{id} is not in the PDF"));
+        let row = row.split("txn_").next().unwrap();
+        let amount = receipt.entry.direction.signed(receipt.entry.amount);
+        let note = match (receipt.captured(), receipt.net() == amount) {
+            (Some(captured), _) => format!("captured{}", grouped(captured.get().into())),
+            (None, true) => String::new(),
+            (None, false) => format!("amount{}", signed(amount.into())),
+        };
+        let (change, balance) = (signed(receipt.net().into()), grouped(receipt.balance_after().get().into()));
+        let expected = format!("{change}{note}{balance}");
+        assert!(row.contains(&expected), "{expected} of {id} is not in {row}");
     }
 }
 
