@@ -218,14 +218,16 @@ impl RunningRebuild<'_> {
     /// Compares what is pending beside the watermark.
     async fn compare_pending(&mut self) -> Result<Comparison, Fault> {
         let Some(stored) = &self.watermark.notified().pending else { return Ok(Comparison::Done) };
-        let right = (self.watermark.notified_through() > stored.after).then(|| PendingRollup {
+        let through = self.watermark.notified_through();
+        let right = (stored.after < through).then(|| PendingRollup {
+            after: stored.after,
+            last: through,
             day: self.sums.day.unwrap_or(stored.day),
             rollup: self.sums.pending.clone(),
-            ..stored.clone()
         });
-        let is_right = right
-            .as_ref()
-            .is_some_and(|right| right.day == stored.day && right.rollup.has_sums_of(&stored.rollup));
+        let is_right = right.as_ref().is_some_and(|right| {
+            (right.last, right.day) == (stored.last, stored.day) && right.rollup.has_sums_of(&stored.rollup)
+        });
         if is_right {
             return Ok(Comparison::Done);
         }
