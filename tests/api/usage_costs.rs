@@ -1,4 +1,4 @@
-//! What usage cost: by the plan of the time at which its credits arrived, in the organisation's currency.
+//! What usage cost: by the plan of the month of its credits, in the organisation's currency.
 
 use serde_json::{Value, json};
 use tests::{Org, World, unique};
@@ -13,9 +13,10 @@ async fn spend(world: &World, org: &Org, quantity: u64) {
     world.consume(&org.key, &unique(), &body).await.created();
 }
 
-/// Credits cost what the plan cost when they arrived, whatever it costs later and whichever plan follows.
+/// Credits cost what the dearest plan of their month cost when it was taken, whatever it costs later and whichever plan
+/// follows in another month.
 #[tokio::test]
-async fn credits_cost_what_their_plan_cost_when_they_arrived() {
+async fn credits_cost_what_the_plan_of_their_month_cost() {
     let january = "from=2024-01-01T00:00:00Z&to=2024-02-01T00:00:00Z";
     let february = "from=2024-02-01T00:00:00Z&to=2024-03-01T00:00:00Z";
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -36,12 +37,15 @@ async fn credits_cost_what_their_plan_cost_when_they_arrived() {
     world.pass(120).await;
     let path = format!("/admin/v1/organisations/{}/subscription", org.id);
     world.put(&path, world.operator(), &json!({ "plan": "scale" })).await.data();
-    assert_eq!(cost(&world, &org.key, january).await["total"]["total"], json!(299));
-    // The credits of February arrive on the new plan: £600 for 5,000.
+    // £600 for 5,000 credits.
+    assert_eq!(cost(&world, &org.key, january).await["total"]["total"], json!(600));
     world.pass(20 * 86_400).await;
+    let cheaper = json!({ "price": { "amount": 1_000, "currency": "GBP" } });
+    world.put("/admin/v1/plans/scale", world.operator(), &cheaper).await.data();
+    world.pass(120).await;
     spend(&world, &org, 10).await;
     let known = json!({ "currency": "GBP", "includesListPrices": true, "unpricedCredits": 0 });
-    for (range, total) in [(january, 299), (february, 120)] {
+    for (range, total) in [(january, 600), (february, 120)] {
         let found = cost(&world, &org.key, range).await;
         assert_eq!((&found["total"]["total"], &found["cost"]), (&json!(total), &known), "{range}");
     }

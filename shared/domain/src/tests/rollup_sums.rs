@@ -9,7 +9,7 @@ fn cell(number: usize) -> Cell {
     Cell { slot: u8::try_from(number % 24).unwrap(), line, lot: None, direction: Direction::Debit }
 }
 
-/// A rollup to which one call of each of these operations was added, in this order; of one of them so many credits.
+/// A rollup to which one call of each of these operations was added, in this order; the first of them used `of_first` credits.
 fn rollup(numbers: impl Iterator<Item = usize>, of_first: u64) -> Rollup {
     let mut rollup = Rollup::default();
     for number in numbers {
