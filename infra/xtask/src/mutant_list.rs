@@ -35,36 +35,11 @@ pub(crate) struct Survivor {
 pub(crate) struct Planted {
     pub(crate) name: String,
     pub(crate) file: String,
-    /// A text that the file has exactly once, and the text that replaces it. For the package `tests`, each is a whole
-    /// expression of one type.
+    /// A text that the file has exactly once, and the text that replaces it: whole expressions of one type.
     pub(crate) from: String,
     pub(crate) to: String,
     /// The full names of the tests. Every one of them has to fail.
     pub(crate) killed_by: Vec<String>,
-    #[serde(default)]
-    pub(crate) tests: Where,
-}
-
-/// Where the tests of a planted mutant are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Where {
-    /// The unit tests of the crate `domain`.
-    #[default]
-    Domain,
-    /// The package `tests`, which takes longer to build.
-    Tests,
-}
-
-impl Where {
-    /// The arguments of `cargo test`.
-    pub(crate) fn target(self) -> [&'static str; 2] {
-        match self {
-            Self::Domain => ["--package=domain", "--lib"],
-            // With the whole workspace, dependencies keep the features that they were built with.
-            Self::Tests => ["--workspace", "--test=all"],
-        }
-    }
 }
 
 impl MutantList {
@@ -82,7 +57,7 @@ impl MutantList {
     }
 }
 
-/// The environment variable that has the number of the mutant that takes effect, among those planted together.
+/// The environment variable that has the number of the mutant that takes effect.
 pub(crate) const SWITCH: &str = "PLANTED_MUTANT";
 
 impl Planted {
@@ -129,7 +104,7 @@ mod checks {
     fn planted(from: &str, to: &str) -> Planted {
         let (from, to) = (from.to_owned(), to.to_owned());
         let killed_by = vec!["tests::a".to_owned()];
-        Planted { name: "n".into(), file: "f.rs".into(), from, to, killed_by, tests: Where::Domain }
+        Planted { name: "n".into(), file: "f.rs".into(), from, to, killed_by }
     }
 
     #[test]
@@ -158,10 +133,10 @@ mod checks {
     fn a_list_is_parsed() {
         let list: MutantList = toml::from_str(
             "files = ['a.rs']\n[[survivor]]\nmutant = 'm'\nreason = 'r'\n\
-             [[planted]]\nname = 'n'\nfile = 'f'\nfrom = 'x'\nto = ''\nkilled_by = ['t']\ntests = 'tests'\n",
+             [[planted]]\nname = 'n'\nfile = 'f'\nfrom = 'x'\nto = ''\nkilled_by = ['t']\n",
         )
         .unwrap();
-        assert_eq!((list.files.len(), list.survivors.len(), list.planted[0].tests), (1, 1, Where::Tests));
+        assert_eq!((list.files.len(), list.survivors.len(), list.planted.len()), (1, 1, 1));
         assert!(toml::from_str::<MutantList>("files = []\nother = 1").is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::mutant_list::{MutantList, Planted, SWITCH, Where};
+use crate::mutant_list::{MutantList, Planted, SWITCH};
 use crate::process::{ProcessLog, Run};
 use crate::project::Project;
 use crate::scratch::Scratch;
@@ -15,6 +15,10 @@ use crate::steps::Steps;
 
 /// How long a build and its tests may take. A mutant that never ends does not count as caught.
 const PATIENCE: Duration = Duration::from_secs(1_800);
+
+/// The tests that mutants are planted for. With the whole workspace, dependencies keep the features that they were built
+/// with.
+const TESTS: [&str; 5] = ["test", "--offline", "--workspace", "--lib", "--test=all"];
 
 /// Whether the tests are first run without any mutant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,49 +29,42 @@ pub(crate) enum Baseline {
     Skip,
 }
 
-/// Plants one mutant after the other in a scratch copy.
+/// Plants all mutants together in a scratch copy, and checks for each that its tests fail when it takes effect.
 pub(crate) fn check(project: &Project, baseline: Baseline, steps: &mut Steps) -> Result<()> {
     let list = MutantList::read(project)?;
     ensure!(!list.planted.is_empty(), "tests/mutants.toml has no planted mutants");
     let scratch = steps.step("a scratch copy of the tree", || Scratch::make(project))?;
-    if baseline == Baseline::Run {
-        run_without_mutants(project, &scratch, &list, steps)?;
-    }
-    let (alone, together): (Vec<_>, Vec<_>) =
-        list.planted.iter().partition(|planted| planted.tests == Where::Domain);
-    for planted in alone {
-        steps.step(&format!("planted: {}", planted.name), || kill(project, &scratch, planted))?;
-    }
-    kill_each(project, &scratch, &together, steps)
-}
-
-/// Plants mutants together, because the package `tests` takes long to build, and checks for each that its tests fail.
-fn kill_each(project: &Project, scratch: &Scratch, mutants: &[&Planted], steps: &mut Steps) -> Result<()> {
     let mut before = BTreeMap::new();
     steps.step("a build of the tests with planted mutants", || {
-        for (planted, number) in mutants.iter().zip(1_u32..) {
+        for (planted, number) in list.planted.iter().zip(1_u32..) {
             let text =
                 fs::read_to_string(scratch.tree.join(&planted.file)).with_context(|| planted.file.clone())?;
             let old = scratch.replace(&planted.file, &planted.plant_switched(&text, number)?)?;
             before.entry(&planted.file).or_insert(old);
         }
-        let cargo = scratch.cargo(project).args(["test", "--offline", "--no-run"]);
-        let (log, cargo) = logged(project, cargo.args(Where::Tests.target()))?;
+        let (log, cargo) = logged(project, scratch.cargo(project).args(TESTS).args(["--no-run"]))?;
         let built = cargo.start()?.code_within(PATIENCE)?;
         log.explain(built.filter(|code| *code == 0).context("the tests with planted mutants do not build"))?;
         Ok(())
     })?;
-    for (planted, number) in mutants.iter().zip(1_u32..) {
+    if baseline == Baseline::Run {
+        run_without_mutants(project, &scratch, &list, steps)?;
+    }
+    for (planted, number) in list.planted.iter().zip(1_u32..) {
         steps.step(&format!("planted: {}", planted.name), || {
-            let names = planted.killed_by.iter().map(String::as_str).collect();
-            let switched = scratch.cargo(project).env(SWITCH, number.to_string());
-            planted.check_killed(&run(project, switched, Where::Tests, &names)?)
+            check_killed(project, &scratch, planted, number)
         })?;
     }
     for (file, text) in before {
         scratch.replace(file, &text)?;
     }
     Ok(())
+}
+
+fn check_killed(project: &Project, scratch: &Scratch, planted: &Planted, number: u32) -> Result<()> {
+    let names = planted.killed_by.iter().map(String::as_str).collect();
+    let switched = scratch.cargo(project).env(SWITCH, number.to_string());
+    planted.check_killed(&run(project, switched, &names)?)
 }
 
 /// Has the output of a command in a file.
@@ -83,41 +80,21 @@ fn run_without_mutants(
     steps: &mut Steps,
 ) -> Result<()> {
     steps.step("the tests of planted mutants, without them", || {
-        let mut named: BTreeMap<Where, BTreeSet<&str>> = BTreeMap::new();
-        for planted in &list.planted {
-            named.entry(planted.tests).or_default().extend(planted.killed_by.iter().map(String::as_str));
-        }
-        for (place, names) in named {
-            let passed = run(project, scratch.cargo(project), place, &names)?;
-            let failed: Vec<_> = names.iter().filter(|name| passed.get(**name) != Some(&true)).collect();
-            ensure!(failed.is_empty(), "these tests fail or do not exist: {failed:?}");
-        }
+        let named = list.planted.iter().flat_map(|planted| &planted.killed_by);
+        let names: BTreeSet<&str> = named.map(String::as_str).collect();
+        let passed = run(project, scratch.cargo(project), &names)?;
+        let failed: Vec<_> = names.iter().filter(|name| passed.get(**name) != Some(&true)).collect();
+        ensure!(failed.is_empty(), "these tests fail or do not exist: {failed:?}");
         Ok(())
     })
 }
 
-/// Plants a mutant, and checks that its tests fail.
-fn kill(project: &Project, scratch: &Scratch, planted: &Planted) -> Result<()> {
-    let text = fs::read_to_string(scratch.tree.join(&planted.file)).with_context(|| planted.file.clone())?;
-    let before = scratch.replace(&planted.file, &planted.plant(&text)?)?;
-    let names = planted.killed_by.iter().map(String::as_str).collect();
-    let passed = run(project, scratch.cargo(project), planted.tests, &names);
-    scratch.replace(&planted.file, &before)?;
-    planted.check_killed(&passed?)
-}
-
 /// Runs those tests, and returns whether each of them has passed.
-fn run(
-    project: &Project,
-    cargo: Run,
-    place: Where,
-    names: &BTreeSet<&str>,
-) -> Result<BTreeMap<String, bool>> {
-    let cargo = cargo.args(["test", "--offline"]).args(place.target());
-    let (log, cargo) = logged(project, cargo.args(["--", "--exact", "--format=pretty"]).args(names))?;
+fn run(project: &Project, cargo: Run, names: &BTreeSet<&str>) -> Result<BTreeMap<String, bool>> {
+    let cargo = cargo.args(TESTS).args(["--no-fail-fast", "--", "--exact", "--format=pretty"]);
+    let (log, cargo) = logged(project, cargo.args(names))?;
     let ended = cargo.start()?.code_within(PATIENCE)?;
     let passed = outcomes(&log.text()?);
-    // Without any result the mutant does not compile.
     let ended = log.explain(ended.filter(|_| !passed.is_empty()).context("no test has run"));
     ended.map(|_| passed)
 }

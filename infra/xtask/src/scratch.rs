@@ -36,7 +36,7 @@ impl Scratch {
         for file in &files {
             let bytes = fs::read(project.root.join(file)).with_context(|| file.display().to_string())?;
             let bytes = match file.to_str() {
-                Some("shared/domain/Cargo.toml" | "shared/store/Cargo.toml") => {
+                Some("shared/store/Cargo.toml") => {
                     as_in_the_workspace(project, &String::from_utf8(bytes)?)?.into_bytes()
                 }
                 // Cargo adds the dependencies above to the copy's lock file, so replace it only if the original
@@ -103,8 +103,8 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<
     Ok(())
 }
 
-/// The manifest of a crate whose tests are run alone, with all dependencies of the workspace added to its
-/// dev-dependencies. Cargo then chooses the same features for it as for the whole workspace, and builds no dependency again.
+/// The manifest of `store`, with all dependencies of the workspace added to its dev-dependencies. Cargo then chooses the
+/// same features for `store` alone as for the whole workspace, and builds no dependency again.
 fn as_in_the_workspace(project: &Project, manifest: &str) -> Result<String> {
     let workspace: Table = toml::from_str(&fs::read_to_string(project.root.join("Cargo.toml"))?)?;
     let own: Table = toml::from_str(manifest)?;
@@ -119,6 +119,6 @@ fn as_in_the_workspace(project: &Project, manifest: &str) -> Result<String> {
         }
     }
     let place = "[dev-dependencies]\n";
-    ensure!(manifest.contains(place), "a crate whose tests are run alone has no [dev-dependencies]");
+    ensure!(manifest.contains(place), "shared/store/Cargo.toml has no [dev-dependencies]");
     Ok(manifest.replacen(place, &format!("{place}{added}"), 1))
 }
