@@ -116,6 +116,7 @@ async fn a_report_is_of_a_month_that_is_over() {
         ("month=2024-01", "400 VALIDATION_ERROR"),
         ("month=2024-02", "400 VALIDATION_ERROR"),
         ("month=2024-13", "400 VALIDATION_ERROR"),
+        ("month=1999-12", "400 VALIDATION_ERROR"),
         ("month=2023-12&currency=XXX", "400 VALIDATION_ERROR"),
         ("month=2023-12&bucket=bonus", "400 VALIDATION_ERROR"),
     ] {

@@ -105,6 +105,9 @@ struct ValueFlowView {
     closing: i64,
 }
 
+/// The first month that a report can have, as every time of the API.
+const FIRST: &str = "2000-01";
+
 /// A roll-forward that is being prepared.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -158,6 +161,9 @@ pub(super) async fn roll_forward(
 ) -> Result<Reply, ApiError> {
     let now = operator.call.moment.now;
     let open = Period::of(now);
+    if month.to_string().as_str() < FIRST {
+        return Err(ApiError::field("month", format!("must be {FIRST} or later")));
+    }
     if open <= month {
         let problem = format!(
             "must be a month that is over: {} or earlier; {month} ends on {}",

@@ -159,6 +159,42 @@ fn the_last_credit_takes_the_last_penny() {
     assert_eq!(columns(&known, Source::Purchased), [0, 0, -100, 0, 0, 0, 0, 100]);
 }
 
+/// Two purchases at different prices are spent, and their lots are gone when credits come back: to a third lot, with what
+/// they were worth where they came from.
+#[test]
+fn refunded_credits_keep_their_worth_in_another_lot() {
+    use Direction::{Credit, Debit};
+    use Source::Purchased;
+    let spent = || Month {
+        lines: vec![
+            Line("credit.purchase", Purchased, 1, Credit, 7),
+            Line("credit.purchase", Purchased, 2, Credit, 3),
+            Line("aml.pep", Purchased, 1, Debit, 7),
+            Line("aml.pep", Purchased, 2, Debit, 3),
+        ],
+        sales: vec![[101, 0, 1, 7], [1_000, 0, 2, 3]],
+    };
+    let mut at_once = spent();
+    at_once.lines.extend([
+        Line("captured credit.refund", Purchased, 1, Credit, 7),
+        Line("captured credit.refund", Purchased, 2, Credit, 3),
+        Line("credit.refund", Purchased, 9, Credit, 10),
+    ]);
+    let value_at_once = value(None, &at_once).unwrap();
+    assert_eq!(columns(&value_at_once, Purchased), [0, 1_101, 0, 0, 0, 0, 0, 1_101]);
+    let first = value(None, &spent()).unwrap();
+    assert_eq!(columns(&first, Purchased), [0, 1_101, 1_101, 0, 0, 0, 0, 0]);
+    for (from, credits, worth) in [(1, 2, 29), (2, 2, 667), (1, 7, 101)] {
+        let late = of(vec![
+            Line("captured credit.refund", Purchased, from, Credit, credits),
+            Line("credit.refund", Purchased, 9, Credit, credits),
+        ]);
+        let second = value(Some(&first), &late).unwrap();
+        assert_eq!(columns(&second, Purchased), [0, 0, -worth, 0, 0, 0, 0, worth], "{credits} of {from}");
+        assert_eq!(second.unpriced, 0);
+    }
+}
+
 #[test]
 fn plan_credits_have_the_list_price_and_bonus_credits_none() {
     use Direction::{Credit, Debit};

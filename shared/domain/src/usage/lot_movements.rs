@@ -6,7 +6,7 @@ use chrono::{NaiveDate, NaiveTime};
 
 use super::bucket_flow::{LotFlow, decrease, increase};
 use super::sale::receive;
-use crate::{Cell, Credits, Direction, LotId, Operation, Period, Rollup, RollupLot, Source};
+use crate::{Credits, Direction, LotId, Operation, Period, Rollup, RollupLot, Source};
 
 /// The movements of a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,12 +80,15 @@ struct HourOf<'a> {
     /// The month of the hour.
     month: Period,
     operation: &'a Operation,
+    /// The purchased lots that refunded credits were once taken from.
+    drawn: BTreeMap<RollupLot, i64>,
 }
 
 impl LotMovements {
     /// Adds the rollup of a day.
     pub fn add(&mut self, date: NaiveDate, day: &Rollup) {
         let mut moves: BTreeMap<(u8, &Operation), HourMoves> = BTreeMap::new();
+        let mut drawn: BTreeMap<(u8, &Operation), BTreeMap<RollupLot, i64>> = BTreeMap::new();
         for (cell, sum) in &day.cells {
             self.transactions = self.transactions.saturating_add(sum.calls);
             if cell.line.operation.as_str() == "credit.purchase" {
@@ -94,7 +97,14 @@ impl LotMovements {
             let Some(lot) = cell.lot else { continue };
             let credits = number(sum.credits);
             if cell.line.is_drawn {
-                self.capture(cell, lot, credits);
+                match cell.direction {
+                    Direction::Debit => self.capture(lot, credits),
+                    Direction::Credit if lot.source == Source::Purchased && is_valued(lot) => {
+                        let drawn = drawn.entry((cell.slot, &cell.line.operation)).or_default();
+                        increase(drawn.entry(lot).or_default(), credits);
+                    }
+                    Direction::Credit => (),
+                }
                 continue;
             }
             let flow = moves.entry((cell.slot, &cell.line.operation)).or_default().entry(lot).or_default();
@@ -104,14 +114,15 @@ impl LotMovements {
             }
         }
         let month = Period::of(date.and_time(NaiveTime::MIN).and_utc());
-        for ((_, operation), moves) in moves {
-            self.add_hour(&HourOf { month, operation }, moves);
+        for (place, moves) in moves {
+            let drawn = drawn.remove(&place).unwrap_or_default();
+            self.add_hour(&HourOf { month, operation: place.1, drawn }, moves);
         }
     }
 
     /// Held credits that are captured are used.
-    fn capture(&mut self, cell: &Cell, lot: RollupLot, credits: i64) {
-        if cell.direction == Direction::Debit && is_valued(lot) {
+    fn capture(&mut self, lot: RollupLot, credits: i64) {
+        if is_valued(lot) {
             let movement = self.of(lot);
             increase(&mut movement.used, credits);
             decrease(&mut movement.held, credits);
@@ -131,6 +142,7 @@ impl LotMovements {
         if MERGING.contains(&hour.operation.as_str()) {
             self.merge(&mut moves);
         }
+        self.return_drawn(&hour.drawn, &mut moves);
         for (lot, flow) in moves {
             self.of(lot).add(hour, lot.lot, flow);
         }
@@ -153,6 +165,31 @@ impl LotMovements {
                     } else if lot.lot == to {
                         decrease(&mut flow.gained, credits);
                     }
+                }
+            }
+        }
+    }
+
+    /// Refunded credits come back to the lots that they were taken from, and go on to the lots that they arrived in.
+    fn return_drawn(&mut self, drawn: &BTreeMap<RollupLot, i64>, moves: &mut HourMoves) {
+        let mut elsewhere = vec![];
+        for (from, credits) in drawn {
+            let arrived = moves.get_mut(from).map_or(0, |flow| {
+                let own = flow.gained.min(*credits);
+                decrease(&mut flow.gained, own);
+                own
+            });
+            decrease(&mut self.of(*from).used, arrived);
+            elsewhere.push((*from, credits.saturating_sub(arrived)));
+        }
+        for (from, mut left) in elsewhere {
+            for (to, flow) in moves.iter_mut().filter(|(to, _)| to.source == Source::Purchased) {
+                let credits = flow.gained.min(left);
+                if 0 < credits {
+                    decrease(&mut flow.gained, credits);
+                    decrease(&mut left, credits);
+                    decrease(&mut self.of(from).used, credits);
+                    self.transfers.push(LotTransfer { from: from.lot, to: to.lot, credits });
                 }
             }
         }
