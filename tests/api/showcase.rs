@@ -46,11 +46,24 @@ fn spent(line: &Value) -> i64 {
     }
 }
 
+/// The ledger of a data folder whose machine has stopped. Connections that clients keep open hold the folder until their
+/// tasks have ended.
+async fn released(folder: &Path) -> store::Ledger {
+    for _ in 0..600 {
+        match local::ledger_in(folder) {
+            Ok(ledger) => return ledger,
+            Err(error) => assert!(error.to_string().contains("in use"), "{error:#}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the folder is not released");
+}
+
 /// Audits a data folder whose machine has stopped, and compares its rollups.
 async fn audited(folder: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let now = NOW.parse().unwrap();
-    let ledger = local::ledger_in(folder).unwrap();
+    let ledger = released(folder).await;
     local::audit(&ledger, None, now, &mut |line| lines.push(line.to_owned())).await.unwrap();
     drop(ledger);
     let tables = local::rollup_tables_in(folder).unwrap();
