@@ -4,7 +4,11 @@ use super::*;
 
 /// One cell of a day's rollup: operation, source, lot (0 for the month's), direction, credits. `captured ` marks held
 /// credits that a capture spent.
+#[derive(Clone)]
 struct Line(&'static str, Source, u64, Direction, u64);
+
+/// The number of what a dispute has set aside.
+const DISPUTE: u64 = 1_000_000;
 
 /// What a month does, and what it ends with.
 struct Month {
@@ -21,6 +25,7 @@ fn lot(source: Source, number: u64) -> LotId {
     match (source, number) {
         (Source::PostPaid, _) => LotId::PostPaid,
         (_, 0) => LotId::Subscription(january()),
+        (_, DISPUTE) => LotId::Disputed(id(DISPUTE)),
         (_, number) => LotId::Granted(id(number)),
     }
 }
@@ -113,12 +118,6 @@ fn credits_take_their_part_of_the_price() {
             [100, 0, 29, 29, 14, 0, -14, 14],
             0,
         ),
-        (of(vec![move_of("credit.dispute", Debit, 7)]), [100, 0, 0, 0, 0, 100, 0, 0], 0),
-        (
-            of(vec![move_of("credit.dispute", Debit, 7), move_of("credit.dispute_won", Credit, 7)]),
-            [100, 0, 0, 0, 0, 0, 0, 100],
-            0,
-        ),
         // An operator's credits cost nothing, and share the price of the lot that they join.
         (
             of(vec![move_of("credit.grant", Credit, 7), move_of("aml.pep", Debit, 7)]),
@@ -193,6 +192,55 @@ fn refunded_credits_keep_their_worth_in_another_lot() {
         assert_eq!(columns(&second, Purchased), [0, 0, -worth, 0, 0, 0, 0, worth], "{credits} of {from}");
         assert_eq!(second.unpriced, 0);
     }
+}
+
+/// What a dispute sets aside keeps its worth: a won one brings it back, to whichever lot, and beside what that has; a lost one
+/// takes it. Debits of the rest take theirs.
+#[test]
+fn disputed_credits_keep_their_worth() {
+    use Direction::{Credit, Debit};
+    use Source::{PostPaid, Purchased};
+    let line = |operation, number, direction, count| Line(operation, Purchased, number, direction, count);
+    let opened = || vec![line("credit.dispute", 1, Debit, 4), line("credit.dispute", DISPUTE, Credit, 4)];
+    let debit = || line("aml.pep", 1, Debit, 3);
+    let first = value(None, &bought()).unwrap();
+    let aside = value(Some(&first), &of([opened(), vec![debit()]].concat())).unwrap();
+    assert_eq!(columns(&aside, Purchased), [100, 0, 43, 0, 0, 57, 0, 0]);
+    for (lines, expected) in [
+        // Won, and back in the pool, where seven credits have no price.
+        (
+            vec![
+                line("credit.grant", 9, Credit, 7),
+                line("credit.dispute_won", DISPUTE, Debit, 4),
+                line("credit.dispute_won", 9, Credit, 4),
+            ],
+            [0, 0, 0, 0, 0, -57, 0, 57],
+        ),
+        // Won, and two of them settle outstanding credits.
+        (
+            vec![
+                line("credit.dispute_won", DISPUTE, Debit, 4),
+                line("credit.dispute_won", 1, Credit, 2),
+                Line("credit.dispute_won", PostPaid, 0, Credit, 2),
+            ],
+            [0, 0, 29, 0, 0, -57, 0, 28],
+        ),
+        (vec![line("credit.dispute_lost", DISPUTE, Debit, 4)], [0; 8]),
+        // A debit of the lot is refunded while the dispute is open, and set aside too.
+        (
+            vec![line("captured credit.refund", 1, Credit, 3), line("credit.refund", DISPUTE, Credit, 3)],
+            [0, 0, -43, 0, 0, 43, 0, 0],
+        ),
+        // The payment is refunded with credits of the dispute.
+        (vec![line("credit.payment_refund", DISPUTE, Debit, 4)], [0, 0, 0, 0, 57, -57, 0, 0]),
+    ] {
+        let second = value(Some(&aside), &of(lines)).unwrap();
+        assert_eq!(columns(&second, Purchased), expected);
+    }
+    // Opened and won in one month: the debit takes its part of all.
+    let won = vec![line("credit.dispute_won", DISPUTE, Debit, 4), line("credit.dispute_won", 1, Credit, 4)];
+    let at_once = value(Some(&first), &of([opened(), won, vec![debit()]].concat())).unwrap();
+    assert_eq!(columns(&at_once, Purchased), [100, 0, 43, 0, 0, 0, 0, 57]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct LotMovements {
     pub unlimited: i64,
     /// The movements of each lot.
     pub lots: BTreeMap<LotId, LotMovement>,
-    /// Credits that moved between lots which were merged.
+    /// Credits that moved between lots: merged ones, those of a dispute, and where refunded credits arrived.
     pub transfers: Vec<LotTransfer>,
 }
 
@@ -44,7 +44,7 @@ pub struct LotMovement {
     pub expired: i64,
     /// What refunds of money took back, less what a failed refund returned.
     pub refunded: i64,
-    /// What disputes took back, less what they returned.
+    /// What lost disputes took.
     pub disputed: i64,
     /// What an operator or a smaller plan took.
     pub adjusted: i64,
@@ -139,8 +139,17 @@ impl LotMovements {
             }
         }
         moves.retain(|lot, _| is_valued(*lot));
-        if MERGING.contains(&hour.operation.as_str()) {
-            self.merge(&mut moves);
+        let operation = hour.operation.as_str();
+        if MERGING.contains(&operation) {
+            // Credits that left a lot in an operation that brings credits went to another lot.
+            self.pass_on(&mut moves, is_granted, is_granted);
+        }
+        match operation {
+            "credit.dispute" => self.pass_on(&mut moves, is_granted, is_set_aside),
+            "credit.dispute_won" | "credit.dispute_lost" => {
+                self.pass_on(&mut moves, is_set_aside, is_granted)
+            }
+            _ => (),
         }
         self.return_drawn(&hour.drawn, &mut moves);
         for (lot, flow) in moves {
@@ -148,14 +157,12 @@ impl LotMovements {
         }
     }
 
-    /// Credits that left a lot in an operation that brings credits went to another lot. Those that had ended have left as
-    /// `credit.expiry`.
-    fn merge(&mut self, moves: &mut HourMoves) {
-        let is_granted = |lot: &RollupLot| matches!(lot.lot, LotId::Granted(_));
-        let gained = moves.iter().filter(|(lot, _)| is_granted(lot));
+    /// Credits that left lots of one kind went to those of another kind that gained some.
+    fn pass_on(&mut self, moves: &mut HourMoves, from: fn(RollupLot) -> bool, to: fn(RollupLot) -> bool) {
+        let gained = moves.iter().filter(|(lot, _)| to(**lot));
         let mut gained: BTreeMap<_, _> = gained.map(|(lot, flow)| (lot.lot, flow.gained)).collect();
         let left: Vec<_> =
-            moves.iter().filter(|(lot, _)| is_granted(lot)).map(|(lot, flow)| (*lot, *flow)).collect();
+            moves.iter().filter(|(lot, _)| from(**lot)).map(|(lot, flow)| (*lot, *flow)).collect();
         for (from, flow) in left {
             for (to, credits) in receive(&mut gained, from.lot, flow.lost) {
                 self.transfers.push(LotTransfer { from: from.lot, to, credits });
@@ -244,6 +251,8 @@ impl LotMovement {
                 increase(&mut self.bought, gained);
                 increase(&mut self.adjusted, lost);
             }
+            // What returns to no lot settles outstanding credits, which were used before.
+            "credit.dispute_won" if matches!(lot, LotId::Disputed(_)) => increase(&mut self.used, left),
             "credit.dispute" | "credit.dispute_won" | "credit.dispute_lost" => {
                 increase(&mut self.disputed, left)
             }
@@ -263,12 +272,21 @@ impl LotMovement {
     }
 }
 
-/// Whether credits of a lot have a value: bonus credits are worth nothing, and the others are no part of the balance.
+/// Whether credits of a lot have a value: bonus credits are worth nothing. What a dispute has set aside keeps its value until
+/// the dispute ends.
 fn is_valued(lot: RollupLot) -> bool {
     match lot.source {
-        Source::Subscription | Source::Purchased => lot.lot.is_counted(),
+        Source::Subscription | Source::Purchased => lot.lot.is_counted() || is_set_aside(lot),
         Source::Bonus | Source::PostPaid => false,
     }
+}
+
+fn is_granted(lot: RollupLot) -> bool {
+    matches!(lot.lot, LotId::Granted(_))
+}
+
+fn is_set_aside(lot: RollupLot) -> bool {
+    matches!(lot.lot, LotId::Disputed(_))
 }
 
 fn number(credits: Credits) -> i64 {

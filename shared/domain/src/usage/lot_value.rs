@@ -20,7 +20,7 @@ pub struct LotValue {
     /// What was used, in case a debit is refunded.
     #[serde(default, skip_serializing_if = "Stock::is_empty")]
     pub used: Stock,
-    /// What refunds of money and disputes took back, in case it is returned.
+    /// What refunds of money took back, in case one fails.
     #[serde(rename = "back", default, skip_serializing_if = "Stock::is_empty")]
     pub withdrawn: Stock,
 }
@@ -30,7 +30,7 @@ pub struct LotValue {
 pub(super) enum Returning {
     /// Used credits, by a refund of a debit.
     Used,
-    /// Withdrawn credits, by a dispute that is won, or a refund of money that fails.
+    /// Withdrawn credits, by a refund of money that fails.
     Withdrawn,
 }
 

@@ -70,7 +70,11 @@ impl MonthValue {
 /// others, so that no value is lost.
 fn forget(lots: &mut BTreeMap<LotId, LotValue>) {
     let ids = |lots: &BTreeMap<LotId, LotValue>, is_spent: bool| {
-        let found = lots.iter().filter(|(_, lot)| lot.is_spent() == is_spent).map(|(id, _)| *id);
+        // What disputes have set aside stays apart: an account has at most a few at a time.
+        let is_one = |id: &LotId, lot: &LotValue| {
+            lot.is_spent() == is_spent && (is_spent || !matches!(id, LotId::Disputed(_)))
+        };
+        let found = lots.iter().filter(|(id, lot)| is_one(id, lot)).map(|(id, _)| *id);
         let mut found: Vec<_> = found.collect();
         found.sort_by_key(|id| (id.age(), *id));
         found

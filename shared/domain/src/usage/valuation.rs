@@ -67,8 +67,16 @@ impl Valuation {
     /// Begins with what the month before ended with.
     pub(super) fn begin(lots: BTreeMap<LotId, LotValue>, settled: Stock) -> Self {
         let mut valuation = Self { lots, settled, ..Self::default() };
-        for lot in valuation.lots.values() {
-            valuation.flows.increase(lot.source, ValueColumn::Opening, &lot.left.worth);
+        for (id, lot) in &valuation.lots {
+            // What a dispute has set aside is in no bucket: what goes there is disputed until it comes back.
+            match id {
+                LotId::Disputed(_) => {
+                    valuation.flows.decrease(lot.source, ValueColumn::Disputed, &lot.left.worth);
+                }
+                LotId::Subscription(_) | LotId::Granted(_) | LotId::PostPaid | LotId::Unlimited(_) => {
+                    valuation.flows.increase(lot.source, ValueColumn::Opening, &lot.left.worth);
+                }
+            }
         }
         valuation
     }
@@ -122,7 +130,6 @@ impl Valuation {
             for (column, credits, from) in [
                 (ValueColumn::Used, movement.used, Returning::Used),
                 (ValueColumn::Refunded, movement.refunded, Returning::Withdrawn),
-                (ValueColumn::Disputed, movement.disputed, Returning::Withdrawn),
             ] {
                 if credits < 0 {
                     let back = self.take_back(*id, movement.source, from, credits.saturating_neg());
@@ -133,16 +140,14 @@ impl Valuation {
         }
     }
 
-    /// Credits that return to a lot: those that left it for the same cause, then those that a refund brought to a dispute
-    /// or that settled outstanding credits, then those of other lots of its bucket, the newest first. What none of them had
-    /// has no known price.
+    /// Credits that return to a lot: those that left it for the same cause, then those that settled outstanding credits, then
+    /// those of other lots of its bucket, the newest first. What none of them had has no known price.
     fn take_back(&mut self, id: LotId, source: Source, what: Returning, credits: i64) -> Stock {
         let mut back = self.lot(id, source).returning(what).take(credits);
         let missing = |back: &Stock| credits.saturating_sub(back.credits);
         match what {
             Returning::Used if source == Source::Purchased => back.add(&self.settled.take(missing(&back))),
-            Returning::Used => (),
-            Returning::Withdrawn => back.add(&self.lot(id, source).used.take(missing(&back))),
+            Returning::Used | Returning::Withdrawn => (),
         }
         let mut others: Vec<_> = self.lots.iter_mut().filter(|(_, lot)| lot.source == source).collect();
         others.sort_by_key(|(id, _)| std::cmp::Reverse((id.age(), **id)));
@@ -183,7 +188,7 @@ impl Valuation {
 
     /// Credits that leave lots. A lot comes after those that it received credits from.
     pub(super) fn leave(&mut self, movements: &LotMovements) -> Result<(), LotOverdrawn> {
-        let transfers = self.transfers.clone();
+        let transfers = netted(&self.transfers);
         for transfer in &transfers {
             let source = self.lots.get(&transfer.from).map_or(Source::Purchased, |lot| lot.source);
             let left = &mut self.lot(transfer.to, source).left;
@@ -245,8 +250,8 @@ impl Valuation {
             Leaving::For(cause) => {
                 let remembered = match cause {
                     Cause::Used => Some(&mut self.lot(id, source).used),
-                    Cause::Refunded | Cause::Disputed => Some(&mut self.lot(id, source).withdrawn),
-                    Cause::Expired | Cause::Adjusted => None,
+                    Cause::Refunded => Some(&mut self.lot(id, source).withdrawn),
+                    Cause::Disputed | Cause::Expired | Cause::Adjusted => None,
                 };
                 if let Some(remembered) = remembered {
                     remembered.add(&stock);
@@ -278,8 +283,14 @@ impl Valuation {
 
     /// The valuation with what it ends with.
     pub(super) fn end(mut self) -> Self {
-        for lot in self.lots.values() {
-            self.flows.increase(lot.source, ValueColumn::Closing, &lot.left.worth);
+        for (id, lot) in &self.lots {
+            let column = match id {
+                LotId::Disputed(_) => ValueColumn::Disputed,
+                LotId::Subscription(_) | LotId::Granted(_) | LotId::PostPaid | LotId::Unlimited(_) => {
+                    ValueColumn::Closing
+                }
+            };
+            self.flows.increase(lot.source, column, &lot.left.worth);
         }
         self
     }
@@ -287,6 +298,20 @@ impl Valuation {
     fn lot(&mut self, id: LotId, source: Source) -> &mut LotValue {
         self.lots.entry(id).or_insert_with(|| LotValue::new(source))
     }
+}
+
+/// Transfers by pair of lots, less those that went back.
+fn netted(transfers: &[LotTransfer]) -> Vec<LotTransfer> {
+    let mut sums: BTreeMap<(LotId, LotId), i64> = BTreeMap::new();
+    for LotTransfer { from, to, credits } in transfers {
+        let sum = sums.entry((*from, *to)).or_default();
+        *sum = sum.saturating_add(*credits);
+    }
+    let net = sums.iter().map(|((from, to), credits)| {
+        let back = sums.get(&(*to, *from)).copied().unwrap_or_default();
+        LotTransfer { from: *from, to: *to, credits: credits.saturating_sub(back) }
+    });
+    net.filter(|transfer| 0 < transfer.credits).collect()
 }
 
 impl LotMovement {
