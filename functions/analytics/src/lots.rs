@@ -2,20 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use domain::{
-    Account, AccountId, EntryId, LotChange, LotRecord, LotState, LotStatus, Service, Source, StatementQuery,
+    Account, AccountId, EntryId, LotChange, LotRecord, LotState, LotStatus, Receipt, Service, Source,
+    StatementQuery,
 };
 use scrip_http::{ApiError, App, Caller, Listing, PageLimit, QueryParams, Reply, may};
 use serde::{Deserialize, Serialize};
 use store::{CountedLots, PlanPrices, StatementPlace, Unsettled};
+use tokio::time::sleep;
 use utoipa::IntoParams;
 
 use super::lot_view::LotView;
 
 /// How many transactions that are not counted yet one request reads at most.
 const UNCOUNTED_MAX: usize = 100;
+
+/// How many transactions may have come since the account was read.
+const NEWER: usize = 10;
+
+/// How often a page is read again while a transaction has no row.
+const READS_MAX: u32 = 5;
+
+/// The pause before.
+const READ_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -100,16 +112,43 @@ struct LotPage {
     account: Account,
     lots: Vec<LotRecord>,
     next: Option<EntryId>,
+    /// Whether the records are of the same moment as the account.
+    is_whole: bool,
+}
+
+/// Changes of lots, by rising numbers.
+struct Uncounted {
+    changes: Vec<LotChange>,
+    /// Whether all transactions of the account have their rows.
+    is_whole: bool,
 }
 
 impl LotPage {
-    /// Reads a page: the records of lots, then the account, then the transactions in between. So the records are of the same
-    /// moment as the account, unless more than [`UNCOUNTED_MAX`] transactions are in between.
+    /// Reads a page, again while a transaction has no row yet: its request is about to write it.
     async fn read(app: &App, id: AccountId, before: Option<EntryId>, limit: u16) -> Result<Self, ApiError> {
+        let mut page = Self::read_once(app, id, before, limit).await?;
+        for _ in 0..READS_MAX {
+            if page.is_whole {
+                break;
+            }
+            sleep(READ_AGAIN).await;
+            page = Self::read_once(app, id, before, limit).await?;
+        }
+        Ok(page)
+    }
+
+    /// Reads the records of lots, then the account, then the transactions in between. So the records are of the same moment
+    /// as the account, unless more than [`UNCOUNTED_MAX`] transactions are in between.
+    async fn read_once(
+        app: &App,
+        id: AccountId,
+        before: Option<EntryId>,
+        limit: u16,
+    ) -> Result<Self, ApiError> {
         let counted = app.ledger.projected_through(id).await?.notified_through();
         let (lots, more) = app.activity.lots(id, before, limit).await?;
         let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        let mut changes = uncounted(app, &account, counted).await?;
+        let Uncounted { mut changes, is_whole } = uncounted(app, &account, counted).await?;
         let oldest = lots.last().map(|lot| lot.record.lot.age()).filter(|_| more);
         changes.retain(|change| {
             let age = change.lot.age();
@@ -119,21 +158,23 @@ impl LotPage {
         counted.add(&changes);
         let mut lots: Vec<_> = counted.into_records().collect();
         lots.sort_by_key(|lot| std::cmp::Reverse(lot.lot.age()));
-        Ok(Self { account, lots, next: oldest })
+        Ok(Self { account, lots, next: oldest, is_whole })
     }
 }
 
-/// The changes of lots by transactions that are not counted yet, by rising numbers.
-async fn uncounted(app: &App, account: &Account, counted: u64) -> Result<Vec<LotChange>, ApiError> {
+/// The changes of lots by transactions that are not counted yet.
+async fn uncounted(app: &App, account: &Account, counted: u64) -> Result<Uncounted, ApiError> {
     let missing = usize::try_from(account.sequence.saturating_sub(counted)).unwrap_or(usize::MAX);
     if missing == 0 || UNCOUNTED_MAX < missing {
-        return Ok(vec![]);
+        return Ok(Uncounted { changes: vec![], is_whole: true });
     }
-    let place = StatementPlace { cursor: None, limit: missing };
+    let place = StatementPlace { cursor: None, limit: missing.saturating_add(NEWER) };
     let now = account.floor().time();
     let page = app.ledger.statement(account.id, &StatementQuery::default(), place, now).await?;
-    let receipts = page.receipts.iter().rev().filter(|receipt| counted < receipt.sequence);
-    Ok(receipts.flat_map(LotChange::of).collect())
+    let is_between = |receipt: &&Receipt| counted < receipt.sequence && receipt.sequence <= account.sequence;
+    let receipts: Vec<_> = page.receipts.iter().rev().filter(is_between).collect();
+    let is_whole = receipts.len() == missing;
+    Ok(Uncounted { changes: receipts.into_iter().flat_map(LotChange::of).collect(), is_whole })
 }
 
 impl StatusFilter {
