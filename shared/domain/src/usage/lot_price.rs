@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::apportion::apportion;
 use crate::{Cost, Credits, LotId};
 
 /// What all credits of a lot cost.
@@ -25,18 +26,7 @@ impl LotPrice {
         let amount = i128::from(self.amount.get()).max(1);
         let exact = |credits: i128| i128::from(self.cost.minor).saturating_mul(credits);
         let all = credits.iter().fold(0_i128, |sum, credits| sum.saturating_add((*credits).into()));
-        let mut parts: Vec<_> =
-            credits.iter().map(|credits| exact((*credits).into()).div_euclid(amount)).collect();
-        let floor = parts.iter().fold(0_i128, |sum, part| sum.saturating_add(*part));
-        let missing = exact(all).div_euclid(amount).saturating_sub(floor);
-        let mut order: Vec<_> =
-            credits.iter().map(|credits| exact((*credits).into()).rem_euclid(amount)).enumerate().collect();
-        order.sort_by_key(|(place, remainder)| (std::cmp::Reverse(*remainder), *place));
-        for (place, _) in order.into_iter().take(usize::try_from(missing).unwrap_or_default()) {
-            if let Some(part) = parts.get_mut(place) {
-                *part = part.saturating_add(1);
-            }
-        }
-        parts.into_iter().map(|part| i64::try_from(part).unwrap_or(i64::MAX)).collect()
+        let numbers: Vec<_> = credits.iter().map(|credits| exact((*credits).into())).collect();
+        apportion(&numbers, amount, exact(all).div_euclid(amount))
     }
 }

@@ -1,5 +1,6 @@
 //! Usage: what transactions add up to, by day and by what they were for; and what became of lots.
 
+mod apportion;
 mod bucket_flow;
 mod lot_change;
 mod lot_movements;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::apportion::apportion;
 use crate::Currency;
 
 /// An amount of money in minor units (pence, cents), by the code of the currency.
@@ -79,19 +80,9 @@ fn divide(minor: i64, credits: &[i64]) -> Vec<i64> {
         let last = credits.len().saturating_sub(1);
         return (0..credits.len()).map(|place| if place == last { minor } else { 0 }).collect();
     }
-    let exact = |part: &i64| i128::from(minor).saturating_mul((*part).into());
-    let mut parts: Vec<_> = credits.iter().map(|part| exact(part).div_euclid(all)).collect();
-    let floor = parts.iter().fold(0_i128, |sum, part| sum.saturating_add(*part));
-    let missing = usize::try_from(i128::from(minor).saturating_sub(floor)).unwrap_or_default();
-    let mut order: Vec<_> = credits.iter().map(|part| exact(part).rem_euclid(all)).enumerate().collect();
-    order.sort_by_key(|(place, remainder)| (std::cmp::Reverse(*remainder), *place));
-    for (place, _) in order.into_iter().take(missing) {
-        if let Some(part) = parts.get_mut(place) {
-            *part = part.saturating_add(1);
-        }
-    }
-    // Each part is at most the whole, which is an i64.
-    parts.into_iter().map(|part| i64::try_from(part).unwrap_or_default()).collect()
+    let numbers: Vec<_> =
+        credits.iter().map(|part| i128::from(minor).saturating_mul((*part).into())).collect();
+    apportion(&numbers, all, minor.into())
 }
 
 impl Stock {
