@@ -272,7 +272,9 @@ proptest! {
         for (lot, value) in &last.lots {
             let left = match lot {
                 LotId::Disputed(id) => history.account.disputes.get(id).map_or(Credits::ZERO, |dispute| dispute.aside),
-                _ => history.account.left_in(*lot),
+                LotId::Subscription(_) | LotId::Granted(_) | LotId::PostPaid | LotId::Unlimited(_) => {
+                    history.account.left_in(*lot)
+                }
             };
             let left = i64::try_from(left.get()).unwrap();
             prop_assert_eq!(value.left.credits - value.held, left, "{}", lot);
