@@ -1,6 +1,7 @@
 //! What callers of the API see, over HTTP to a local machine.
 
 mod alerts;
+mod api_keys;
 mod auto_recharge;
 mod auto_recharge_limits;
 mod bad_input;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
 /// The fields of each event's data; `?` after a nullable one, `*` after an optional one.
-const DATA: [(&str, &str); 24] = [
+const DATA: [(&str, &str); 28] = [
     ("credits.low_balance", "currentBalance threshold service* message"),
     ("credits.depleted", "currentBalance threshold message"),
     ("credits.recovered", "currentBalance threshold service* message"),
@@ -37,6 +37,10 @@ const DATA: [(&str, &str); 24] = [
     ("dispute.opened", "transactionId disputeId? purchaseId? amount available message"),
     ("dispute.closed", "transactionId disputeId? purchaseId? amount available message outcome"),
     ("webhook.paused", "webhookId url reason eventId? sequence message"),
+    ("api_key.created", "keyId name? scopes last4 expiresAt? allowedIps by message"),
+    ("api_key.changed", "keyId name? scopes last4 expiresAt? allowedIps by message"),
+    ("api_key.rolled", "keyId name? scopes last4 expiresAt? allowedIps by message"),
+    ("api_key.revoked", "keyId name? scopes last4 expiresAt? allowedIps by message"),
     ("webhook.test", "webhookId message"),
 ];
 

@@ -162,6 +162,13 @@ impl TestLedger {
         (Activity::new(&config, format!("{}-activity", self.table)), meter)
     }
 
+    /// The settings table, as a newly started function sees it, and a meter of its requests.
+    pub fn metered_settings(&self) -> (Settings, UnitMeter) {
+        let meter = UnitMeter::default();
+        let config = self.config.to_builder().interceptor(meter.clone()).build();
+        (Settings::new(&config, format!("{}-settings", self.table)), meter)
+    }
+
     /// The settings table, as a newly started function sees it.
     pub fn settings(&self) -> Settings {
         Settings::new(&self.config, format!("{}-settings", self.table))

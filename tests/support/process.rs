@@ -124,16 +124,8 @@ impl TestProcess {
         let mut bytes = [0u8; 34];
         bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
         let secret = ApiKeySecret::for_organisation(account.mode, bytes);
-        let key = ApiKey {
-            key_id: KeyId::new(self.now(), random()),
-            org: Some(account.org),
-            mode: account.mode,
-            scopes: Scope::ALL.into(),
-            last4: secret.last4(),
-            description: None,
-            created_at: self.now(),
-            revoked_at: None,
-        };
+        let key_id = KeyId::new(self.now(), random());
+        let key = ApiKey::new(key_id, Some(account.org), Scope::ALL.into(), &secret, self.now());
         self.fixture.settings().add_key(&secret, &key).await.unwrap();
         secret.reveal().to_owned()
     }

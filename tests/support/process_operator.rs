@@ -13,16 +13,8 @@ impl TestProcess {
         let mut bytes = [0u8; 34];
         bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
         let secret = ApiKeySecret::for_operator(bytes);
-        let key = ApiKey {
-            key_id: KeyId::new(self.now(), random()),
-            org: None,
-            mode: Mode::Live,
-            scopes: BTreeSet::new(),
-            last4: secret.last4(),
-            description: None,
-            created_at: self.now(),
-            revoked_at: None,
-        };
+        let key_id = KeyId::new(self.now(), random());
+        let key = ApiKey::new(key_id, None, BTreeSet::new(), &secret, self.now());
         self.fixture.settings().add_key(&secret, &key).await.unwrap();
         secret.reveal().to_owned()
     }

@@ -14,7 +14,8 @@ use serde_json::Value;
 #[derive(Debug)]
 struct Role {
     function: String,
-    /// The tables with the actions on them: `LedgerTable PutItem`.
+    /// The tables with the actions on them: `LedgerTable PutItem`; after a blank the beginning of the only partitions that
+    /// may be used, if there is one: `SettingsTable PutItem USED#`.
     rights: BTreeSet<String>,
 }
 
@@ -38,15 +39,19 @@ impl Role {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../functions/{function}/function.yaml"));
         let (mut actions, mut rights) = (Vec::new(), BTreeSet::new());
-        for line in std::fs::read_to_string(path).unwrap().lines() {
+        let text = std::fs::read_to_string(path).unwrap();
+        for (line, next) in text.lines().zip(text.lines().skip(1)) {
             let line = line.trim();
+            let partitions = next.split_once("dynamodb:LeadingKeys\": [\"").map_or("", |(_, rest)| rest);
+            let partitions = partitions.split('*').next().unwrap_or_default();
             if line.starts_with("Action:") {
                 actions.clear();
             }
             if let Some(table) =
                 line.strip_prefix("Resource: !GetAtt ").and_then(|name| name.strip_suffix(".Arn"))
             {
-                rights.extend(actions.iter().map(|action| format!("{table} {action}")));
+                let right = |action| format!("{table} {action} {partitions}").trim_end().to_owned();
+                rights.extend(actions.iter().map(right));
             } else {
                 let named = line.split("dynamodb:").skip(1);
                 let word =
@@ -70,8 +75,12 @@ impl Role {
                 .collect(),
             None => vec![right(&body["TableName"], target.rsplit('.').next().unwrap_or_default())],
         };
+        let partition = body.pointer("/Item/pk/S").and_then(Value::as_str).unwrap_or_default();
         for right in asked {
-            assert!(self.rights.contains(&right), "the role of {} does not allow {right}", self.function);
+            let is_among = |(allowed, begin): (&str, &str)| allowed == right && partition.starts_with(begin);
+            let limited = self.rights.iter().filter_map(|allowed| allowed.rsplit_once(' '));
+            let is_allowed = self.rights.contains(&right) || limited.into_iter().any(is_among);
+            assert!(is_allowed, "the role of {} does not allow {right}", self.function);
         }
     }
 }

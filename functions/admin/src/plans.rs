@@ -72,7 +72,7 @@ struct PlanVersion {
 }
 
 /// Changes a subscription plan from a point in time on, or creates one. Earlier versions are kept; versions planned for a
-/// later time are replaced. A retry changes nothing. Functions may use the previous version for up to a minute.
+/// later time are replaced. A retry changes nothing. Functions may use the previous version for up to 5 seconds.
 #[utoipa::path(
     put,
     path = "/admin/v1/plans/{plan}",

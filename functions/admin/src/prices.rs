@@ -32,7 +32,7 @@ pub(super) struct NewPrice {
 
 /// Sets the price of an operation from a point in time on, or creates an operation. Earlier prices are kept; prices
 /// planned for a later time are replaced. When a monthly price falls, suspended monitors are charged again. A retry
-/// changes nothing. Functions may use the previous price for up to a minute.
+/// changes nothing. Functions may use the previous price for up to 5 seconds.
 #[utoipa::path(
     put,
     path = "/admin/v1/pricing/{operation}",

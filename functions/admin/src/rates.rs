@@ -19,7 +19,7 @@ pub(super) struct NewRate {
 }
 
 /// Sets an exchange rate, at once and in one direction: the other direction has a rate of its own. Functions may use the
-/// previous rate for up to a minute.
+/// previous rate for up to 5 seconds.
 #[utoipa::path(
     put,
     path = "/admin/v1/exchange-rates/{from}/{to}",

@@ -37,7 +37,7 @@ impl Names {
             let mut operators = BTreeMap::new();
             for key in records.iter().filter_map(operator).collect::<BTreeSet<_>>() {
                 let known = app.settings.operator_key(key).await?;
-                let name = known.and_then(|known| known.description);
+                let name = known.and_then(|known| known.name);
                 let name = name.map_or_else(|| OPERATOR.to_owned(), |name| name.as_str().to_owned());
                 operators.insert(key.to_string(), name);
             }

@@ -44,6 +44,7 @@ pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
         ("settings", settings::routes()),
         ("statements", statements::routes()),
         ("subscription", subscription::routes()),
+        ("team", team::routes()),
         ("webhooks", webhooks::routes()),
     ]
 }

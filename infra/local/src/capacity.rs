@@ -1,6 +1,6 @@
 //! Counts the requests and request units that each route uses in the database (`GET /_local/capacity`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::{
     transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput},
     update_item::{UpdateItemInput, UpdateItemOutput},
 };
-use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
     AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut,
@@ -20,7 +20,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use serde::Serialize;
 
 tokio::task_local! {
@@ -82,7 +82,12 @@ impl Meter {
         );
     }
 
-    fn add_here(&self, change: impl FnOnce(&mut RouteCapacity)) {
+    /// Adds to what the present route has used, or to the settings' own count: how often they are read depends on the time
+    /// that passes, and not on the route.
+    fn add_here(&self, config: &ConfigBag, change: impl FnOnce(&mut RouteCapacity)) {
+        if config.load::<AboutSettings>().is_some() {
+            return self.add("settings", change);
+        }
         let route = ROUTE.try_with(Clone::clone).unwrap_or_else(|_| "background".to_owned());
         self.add(&route, change);
     }
@@ -98,8 +103,11 @@ impl Intercept for Meter {
         &self,
         context: &mut BeforeSerializationInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        if is_about_settings(context.input()) {
+            config.interceptor_state().store_put(AboutSettings);
+        }
         request_units(context.input_mut());
         Ok(())
     }
@@ -108,9 +116,9 @@ impl Intercept for Meter {
         &self,
         _: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.add_here(|count| count.requests = count.requests.saturating_add(1));
+        self.add_here(config, |count| count.requests = count.requests.saturating_add(1));
         Ok(())
     }
 
@@ -118,7 +126,7 @@ impl Intercept for Meter {
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let (read, written, in_vain) = match context.output_or_error() {
             Ok(output) => {
@@ -136,13 +144,34 @@ impl Intercept for Meter {
             clippy::float_arithmetic,
             reason = "request units come in halves, which f64 adds without error"
         )]
-        self.add_here(|count| {
+        self.add_here(config, |count| {
             count.read_units += read;
             count.write_units += written;
             count.vain_write_units += in_vain;
         });
         Ok(())
     }
+}
+
+/// Marks a request for which [`is_about_settings`] holds.
+#[derive(Debug)]
+struct AboutSettings;
+
+impl Storable for AboutSettings {
+    type Storer = StoreReplace<Self>;
+}
+
+/// Whether a request asks which settings have changed (at most once in five seconds), or writes when a key was last used
+/// (once a day).
+fn is_about_settings(input: &Input) -> bool {
+    let partition =
+        |item: Option<&HashMap<String, AttributeValue>>| match item.and_then(|item| item.get("pk")) {
+            Some(AttributeValue::S(partition)) => partition == "CHANGES" || partition.starts_with("USED#"),
+            Some(_) | None => false,
+        };
+    let read = input.downcast_ref::<GetItemInput>().map(|get| partition(get.key()));
+    let written = input.downcast_ref::<PutItemInput>().map(|put| partition(put.item()));
+    read.or(written).unwrap_or_default()
 }
 
 /// Makes a request return its cost, whatever its operation.

@@ -1,5 +1,7 @@
 //! The demo data: its keys, one organisation, and the organisation's ledger.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
@@ -100,7 +102,7 @@ impl DemoKeys {
 
     /// Adds the keys to the database, and opens their organisations.
     pub(crate) async fn install(&self, app: &App, moment: Moment) -> anyhow::Result<()> {
-        add_key(app, &self.operator_key, None, Mode::Live, moment).await?;
+        add_key(app, &self.operator_key, None, moment).await?;
         if let Some(showcase) = &self.showcase {
             // Its history has opened it; what has fallen due since then is booked.
             let org = showcase.organisation()?;
@@ -122,7 +124,7 @@ impl DemoKeys {
         scale: ShowcaseScale,
         moment: Moment,
     ) -> anyhow::Result<()> {
-        add_key(app, &self.operator_key, None, Mode::Live, moment).await?;
+        add_key(app, &self.operator_key, None, moment).await?;
         let keys = self.showcase.as_ref().context("local.json names no showcase")?;
         let allowance = Allowance::Monthly(Credits::try_from(scale.allowance())?);
         let organisation = demo_organisation(keys.organisation()?, "Northwind Bank", allowance);
@@ -167,7 +169,7 @@ async fn open(
         app.ledger.open(&Account::open(id, plan.clone(), *allowance, org.time())).await?;
         tolerate_broken_account(id, catch_up(app, id, moment).await)?;
         if let Some(key) = key {
-            add_key(app, key, Some(*org), mode, moment).await?;
+            add_key(app, key, Some(*org), moment).await?;
         }
     }
     Ok(())
@@ -293,23 +295,15 @@ pub async fn operator_key(app: &App, moment: Moment) -> anyhow::Result<String> {
     Ok(keys.operator_key)
 }
 
-async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: Moment) -> anyhow::Result<()> {
+async fn add_key(app: &App, key: &str, org: Option<OrgId>, moment: Moment) -> anyhow::Result<()> {
     let secret = ApiKeySecret::parse(key).context("local.json holds an invalid key")?;
-    let scopes = Scope::ALL.into();
     // The id is derived from the key, so every start gives the key the same id.
     let mut bits = [0u8; 16];
     bits.iter_mut().zip(secret.hash().into_bytes()).for_each(|(bit, byte)| *bit = byte);
     let since = org.map_or(DateTime::UNIX_EPOCH, OrgId::time);
-    let key = ApiKey {
-        key_id: KeyId::from(EntryId::derived(since, bits)),
-        org,
-        mode,
-        scopes: if org.is_some() { scopes } else { std::collections::BTreeSet::default() },
-        last4: secret.last4(),
-        created_at: moment.now.trunc_subsecs(0),
-        revoked_at: None,
-        description: None,
-    };
+    let scopes = if org.is_some() { Scope::ALL.into() } else { BTreeSet::new() };
+    let key_id = KeyId::from(EntryId::derived(since, bits));
+    let key = ApiKey::new(key_id, org, scopes, &secret, moment.now.trunc_subsecs(0));
     app.settings.add_key(&secret, &key).await?;
     Ok(())
 }

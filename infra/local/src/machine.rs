@@ -204,7 +204,8 @@ async fn listen(port: u16) -> anyhow::Result<TcpListener> {
 }
 
 async fn serve(listener: TcpListener, router: Router) {
-    if let Err(error) = axum::serve(listener, router).await {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
         tracing::error!(%error, "the server ended");
     }
 }

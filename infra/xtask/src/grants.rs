@@ -13,6 +13,9 @@ const KEY: &str = "WebhookKey";
 /// The files of a bucket: the narrowest resource that S3 has for files whose names are not known beforehand.
 const FILES: &str = "${ExportBucket.Arn}/*";
 
+/// The partitions of a table that a function may write to: those with the days on which keys were last used.
+const KEY_USES: &str = ", keys USED#*";
+
 /// Checks that no policy has a wildcard, and that roles and environments are those of the tables.
 pub(crate) fn check(template: &Value) -> Result<()> {
     let resources = template.get("Resources").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -32,7 +35,7 @@ fn has_no_wildcard(name: &str, resource: &Value) -> Result<()> {
         // What is denied may be everything.
         let is_denied = line.starts_with("Deny ");
         ensure!(
-            is_denied || !line.replace(FILES, "").contains('*'),
+            is_denied || !line.replace(FILES, "").replace(KEY_USES, "").contains('*'),
             "{name}: no right is a wildcard: {line}"
         );
     }
@@ -80,9 +83,12 @@ fn collect(part: &Value, condition: &str, lines: &mut Vec<String>) {
     if let Some(actions) = part.get("Action") {
         let effect = part.get("Effect").and_then(Value::as_str).filter(|effect| *effect != "Allow");
         let effect = effect.map(|effect| format!("{effect} ")).unwrap_or_default();
+        let keys = part.pointer("/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys");
+        let keys = keys.into_iter().flat_map(each).map(|keys| format!(", keys {}", shown(keys)));
+        let keys = keys.collect::<String>();
         for resource in part.get("Resource").into_iter().flat_map(each) {
             let action =
-                |action: &Value| format!("{effect}{}{condition}: {}", shown(resource), shown(action));
+                |action: &Value| format!("{effect}{}{keys}{condition}: {}", shown(resource), shown(action));
             lines.extend(each(actions).map(action));
         }
         return;

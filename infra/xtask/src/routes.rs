@@ -204,20 +204,46 @@ fn use_another_organisation(api: &Gateway<'_>, key: &str) -> Result<()> {
     let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
     let issue = |mode: &str| {
         let name = format!("route-key-{mode}");
-        let scopes =
-            ["credits:read", "credits:consume", "credits:purchase", "credits:refund", "settings:write"];
+        let scopes = [
+            "credits:read",
+            "credits:consume",
+            "credits:purchase",
+            "credits:refund",
+            "settings:write",
+            "team:write",
+        ];
         operator.post(&format!("{organisation}/keys"), &name, &json!({ "mode": mode, "scopes": scopes }))
     };
     let (live, test) = (issue("live")?, issue("test")?);
     let live = RouteCaller { api, key: Some(live.at("/data/key")?) };
     let test = RouteCaller { api, key: Some(test.at("/data/key")?) };
     change_plan(&live, &test)?;
+    manage_keys(api, &live)?;
     monitor(&test)?;
     webhooks(&test)?;
     let body = json!({ "source": "bonus", "amount": 25, "expiresInDays": 1, "mode": "test" });
     operator.post(&format!("{organisation}/grants"), "route-grant-for-a-day", &body)?;
     refund_purchase(&operator, &organisation, &test)?;
     pass_a_month(&live, &test)
+}
+
+/// The organisation issues a key of its own, and gives it a new secret.
+fn manage_keys(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Result<()> {
+    const KEYS: &str = "/api/v3/api-keys";
+    let body = json!({ "mode": "live", "name": "Reports", "scopes": ["credits:read"] });
+    let made = customer.post(KEYS, "route-own-key", &body)?;
+    let key = format!("{KEYS}/{}", made.at("/data/keyId")?);
+    let changed = customer.patch(&key, &json!({ "allowedIps": ["127.0.0.1", "198.51.100.7"] }))?;
+    ensure!(changed.at("/data/name")? == "Reports", "{}", changed.body);
+    let rolled = customer.post(&format!("{key}/roll"), "route-roll", &json!({ "graceSeconds": 60 }))?;
+    for secret in [made.at("/data/key")?, rolled.at("/data/key")?] {
+        RouteCaller { api, key: Some(secret) }.get("/api/v3/credits/balance", 200)?;
+    }
+    ensure!(customer.get(&key, 200)?.at("/data/status")? == "active", "{}", rolled.body);
+    customer.call("DELETE", &key, 200)?;
+    let listed = customer.get(KEYS, 200)?;
+    ensure!(listed.at("/data/0/status")? == "revoked", "{}", listed.body);
+    Ok(())
 }
 
 /// The operator refunds the money of a purchase.

@@ -12,7 +12,7 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 34] = [
+const OURS: [&str; 35] = [
     "app",
     "aws",
     "domain",
@@ -44,6 +44,7 @@ const OURS: [&str; 34] = [
     "settings",
     "statements",
     "subscription",
+    "team",
     "transactions",
     "webhook_delivery",
     "webhooks",

@@ -1,7 +1,7 @@
 //! The rules of credit. Pure: no clock, no network, no database; every input is an argument.
 //!
-//! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `usage`, `event`,
-//! `forecast`, `webhook`, `record`, `export`, `audit`. A test checks this.
+//! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `usage`, `access`,
+//! `event`, `forecast`, `webhook`, `record`, `export`, `audit`. A test checks this.
 
 mod access;
 mod audit;
@@ -19,7 +19,7 @@ mod usage;
 mod value;
 mod webhook;
 
-pub use access::{ApiKey, ApiKeySecret, Denial, Principal, Scope};
+pub use access::*;
 pub use audit::*;
 pub use catalogue::*;
 pub use event::*;

@@ -26,6 +26,12 @@ pub struct Caller<S> {
 }
 
 impl<S> Caller<S> {
+    /// The caller's scopes.
+    #[must_use]
+    pub fn scopes(&self) -> &BTreeSet<Scope> {
+        &self.scopes
+    }
+
     /// Refuses a key that does not also have this scope: for a part of a route that needs more than the route.
     ///
     /// # Errors
@@ -91,6 +97,23 @@ pub mod may {
     /// Report that a paid operation failed.
     #[derive(Clone, Copy, Debug)]
     pub enum Fail {}
+
+    /// Read keys and members.
+    #[derive(Clone, Copy, Debug)]
+    pub enum SeeTeam {}
+
+    /// Manage keys and members.
+    #[derive(Clone, Copy, Debug)]
+    pub enum ManageTeam {}
+
+    impl Needs for SeeTeam {
+        const SCOPE: Scope = Scope::TeamWrite;
+    }
+
+    impl Needs for ManageTeam {
+        const SCOPE: Scope = Scope::TeamWrite;
+        const CHANGES_SETTINGS: bool = true;
+    }
 
     impl Needs for RefundDebits {
         const SCOPE: Scope = Scope::CreditsRefund;
@@ -209,7 +232,7 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identified, ApiEr
     let secret = Some(key.trim()).filter(|_| is_key).and_then(ApiKeySecret::parse);
     let secret = secret.ok_or(ApiError::InvalidKey)?;
     let known = app.settings.find_key(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
-    let principal = known.key.admit(known.plan.as_ref(), call.moment.now)?;
+    let principal = known.key.admit(known.plan.as_ref(), call.from, call.moment.now)?;
     if let Principal::Organisation { account, .. } = &principal {
         call.of(*account);
     }

@@ -1,11 +1,14 @@
 //! The context of a request, for the code that handles it.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use chrono::{DateTime, Utc};
+use http::Extensions;
 use http::request::Parts;
+use lambda_http::request::RequestContext as GatewayContext;
 use tokio::time::Instant;
 
 use domain::{AccountId, Mode};
@@ -20,6 +23,9 @@ pub struct RequestContext {
     pub arrived: Instant,
     /// The request's id in responses and logs, `req_…`.
     pub id: Arc<str>,
+    /// The address that the request came from: the one that connected to API Gateway, or to the local machine. `None` when
+    /// it is not known.
+    pub from: Option<IpAddr>,
     account: Arc<OnceLock<AccountId>>,
     own_time: Arc<OnceLock<DateTime<Utc>>>,
     ongoing: Arc<OnceLock<Ongoing>>,
@@ -33,11 +39,12 @@ pub(super) struct Ongoing {
 }
 
 impl RequestContext {
-    pub(super) fn new(moment: Moment, id: String) -> Self {
+    pub(super) fn new(moment: Moment, id: String, from: Option<IpAddr>) -> Self {
         Self {
             moment,
             arrived: Instant::now(),
             id: id.into(),
+            from,
             account: Arc::default(),
             own_time: Arc::default(),
             ongoing: Arc::default(),
@@ -84,6 +91,14 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         // The layer around every router adds it. Without it the time is the epoch, when no key was issued yet.
         let epoch = Moment { now: chrono::DateTime::UNIX_EPOCH, wall: chrono::DateTime::UNIX_EPOCH };
-        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self::new(epoch, String::new())))
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self::new(epoch, String::new(), None)))
+    }
+}
+
+/// The address that a request came from. No header is read: a caller can write what it wants into one.
+pub(super) fn address_of(extensions: &Extensions) -> Option<IpAddr> {
+    match extensions.get::<GatewayContext>() {
+        Some(GatewayContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref()?.parse().ok(),
+        Some(_) | None => extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()),
     }
 }

@@ -209,11 +209,13 @@ impl ApiError {
         match self {
             Self::MissingKey => (StatusCode::UNAUTHORIZED, "MISSING_API_KEY"),
             Self::InvalidKey => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
-            Self::Denied(Denial::Revoked) => (StatusCode::UNAUTHORIZED, "EXPIRED_API_KEY"),
-            Self::Denied(Denial::NoApiAccess) => (StatusCode::FORBIDDEN, "API_ACCESS_NOT_INCLUDED"),
-            Self::Denied(Denial::WrongSide(_) | Denial::Lacks(_)) => {
-                (StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS")
+            Self::Denied(Denial::Revoked | Denial::Rolled | Denial::Expired) => {
+                (StatusCode::UNAUTHORIZED, "EXPIRED_API_KEY")
             }
+            Self::Denied(Denial::NoApiAccess) => (StatusCode::FORBIDDEN, "API_ACCESS_NOT_INCLUDED"),
+            Self::Denied(
+                Denial::Address(_) | Denial::WrongSide(_) | Denial::Lacks(_) | Denial::CannotGive(_),
+            ) => (StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
             Self::CatalogueFull(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::IdempotencyKeyRequired => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_REQUIRED"),
@@ -308,7 +310,7 @@ impl ApiError {
     fn details(&self) -> Value {
         if let Self::Invalid(fields) = self {
             json!({ "fields": fields })
-        } else if let Self::Denied(Denial::Lacks(scope)) = self {
+        } else if let Self::Denied(Denial::Lacks(scope) | Denial::CannotGive(scope)) = self {
             json!({ "scope": scope })
         } else if let Self::NotRepairable(problems) = self {
             json!({ "problems": problems })

@@ -48,7 +48,8 @@ pub use response::finish;
 pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
 pub use views::{
-    AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView, MoneyView,
-    NextActionView, OperationPrice, PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView,
-    RefusalView, SourceShare, StatusFilter, TransactionView, of_kind,
+    ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
+    ExpiryField, IssuedApiKey, KeyOrigin, MoneyView, NewApiKey, NextActionView, OperationPrice,
+    PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView, RefusalView, SourceShare,
+    StatusFilter, TransactionView, of_kind,
 };

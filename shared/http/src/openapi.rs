@@ -120,6 +120,9 @@ fn add_idempotency_key(operation: &mut Map<String, Value>) {
 /// The scopes of which an organisation's key needs one.
 fn scopes(method: &str, path: &str) -> &'static [Scope] {
     let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+    if below(&["/api/v3/api-keys"]) {
+        return &[Scope::TeamWrite];
+    }
     let is_read = method == "get" || path.ends_with("/quote") || path.ends_with("/export");
     if is_read && below(&["/api/v3/credits/alerts", "/api/v3/credits/auto-recharge", "/api/v3/webhooks"]) {
         &[Scope::CreditsRead, Scope::SettingsWrite]

@@ -16,6 +16,7 @@ use ulid::Ulid;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::answer_body::{refusal, set};
+use super::context::address_of;
 use super::error::ApiErrorBody;
 use super::etag::{IfNoneMatch, edition_tag, tag};
 use super::known_parameters::KnownParameters;
@@ -103,8 +104,8 @@ struct Layer {
 async fn envelop(State(layer): State<Layer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let moment = layer.app.clock.moment();
-    let call =
-        RequestContext::new(moment, format!("req_{}", Ulid::from_parts(millis(moment.now), store::random())));
+    let id = format!("req_{}", Ulid::from_parts(millis(moment.now), store::random()));
+    let call = RequestContext::new(moment, id, address_of(request.extensions()));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());

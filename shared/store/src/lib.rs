@@ -65,6 +65,8 @@ pub use schedule::jobs::{JOB_SHARDS, Job, JobKind, RemainderId, ScheduledJob};
 pub use schedule::roll_forward::{AccountWaits, RollForwardPart, WAITING_MAX};
 pub use settings::api_keys::KnownKey;
 pub use settings::catalogue::{CataloguePart, Unchanged};
+pub use settings::issued_keys::{IssuedKey, KEYS_MAX, KeyPage, ListedKey};
+pub use settings::key_changes::{ChangedKey, Roll, RolledKey};
 pub use settings::organisations::{Organisation, Settings};
 pub use settings::outage::SETTINGS_UNREAD;
 pub use settings::snapshot::Catalogue;

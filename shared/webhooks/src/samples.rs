@@ -37,6 +37,10 @@ pub fn schema(event: EventName) -> &'static str {
         EventName::DisputeOpened => schema!("dispute.opened"),
         EventName::DisputeClosed => schema!("dispute.closed"),
         EventName::WebhookPaused => schema!("webhook.paused"),
+        EventName::ApiKeyCreated => schema!("api_key.created"),
+        EventName::ApiKeyChanged => schema!("api_key.changed"),
+        EventName::ApiKeyRolled => schema!("api_key.rolled"),
+        EventName::ApiKeyRevoked => schema!("api_key.revoked"),
         EventName::WebhookTest => schema!("webhook.test"),
     }
 }

@@ -2,6 +2,7 @@
 
 mod alert_settings;
 mod alert_state;
+mod api_key_notice;
 mod expiry_notice;
 mod name;
 mod notification;
@@ -9,6 +10,7 @@ mod of_receipt;
 
 pub use alert_settings::{AlertSettings, Threshold};
 pub use alert_state::{AlertState, BalanceLevel, LowBalanceStatus, ThresholdState};
+pub use api_key_notice::{ApiKeyAction, ApiKeyNotice};
 pub use expiry_notice::ExpiryNotices;
 pub use name::{BadEventName, EventName};
 pub use notification::{AutoRechargeFailure, Event, Notification, WebhookPauseReason, WebhookPaused};

@@ -52,6 +52,14 @@ pub enum EventName {
     DisputeClosed,
     /// `webhook.paused`: deliveries to an endpoint have stopped until its owner resumes them.
     WebhookPaused,
+    /// `api_key.created`: an API key was created.
+    ApiKeyCreated,
+    /// `api_key.changed`: the terms of an API key were changed.
+    ApiKeyChanged,
+    /// `api_key.rolled`: an API key was given a new secret.
+    ApiKeyRolled,
+    /// `api_key.revoked`: an API key was revoked.
+    ApiKeyRevoked,
     /// `webhook.test`: a test delivery that the owner requested.
     WebhookTest,
 }
@@ -63,7 +71,7 @@ pub struct BadEventName;
 
 impl EventName {
     /// Every event.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
         Self::CreditsRecovered,
@@ -87,6 +95,10 @@ impl EventName {
         Self::DisputeOpened,
         Self::DisputeClosed,
         Self::WebhookPaused,
+        Self::ApiKeyCreated,
+        Self::ApiKeyChanged,
+        Self::ApiKeyRolled,
+        Self::ApiKeyRevoked,
         Self::WebhookTest,
     ];
 
@@ -117,6 +129,10 @@ impl EventName {
             Self::DisputeOpened => "dispute.opened",
             Self::DisputeClosed => "dispute.closed",
             Self::WebhookPaused => "webhook.paused",
+            Self::ApiKeyCreated => "api_key.created",
+            Self::ApiKeyChanged => "api_key.changed",
+            Self::ApiKeyRolled => "api_key.rolled",
+            Self::ApiKeyRevoked => "api_key.revoked",
             Self::WebhookTest => "webhook.test",
         }
     }
@@ -152,6 +168,10 @@ impl EventName {
             }
             Self::DisputeClosed => "A dispute is closed.",
             Self::WebhookPaused => "Deliveries to an endpoint have stopped until its owner resumes them.",
+            Self::ApiKeyCreated => "An API key was created.",
+            Self::ApiKeyChanged => "The terms of an API key were changed.",
+            Self::ApiKeyRolled => "An API key was given a new secret.",
+            Self::ApiKeyRevoked => "An API key was revoked.",
             Self::WebhookTest => "A test delivery that the owner requested.",
         }
     }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::value::timestamp;
 use crate::{
-    AccountId, Amount, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, Monitor, PauseReason,
-    Purchase, Service, SuspensionReason, WebhookId,
+    AccountId, Amount, ApiKeyNotice, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, Monitor,
+    PauseReason, Purchase, Service, SuspensionReason, WebhookId,
 };
 
 /// A notification: something that becomes an event of an organisation.
@@ -86,6 +86,8 @@ pub enum Notification {
     PurchaseFailed(Box<Purchase>, Decline),
     /// A webhook was paused and gets no deliveries until its owner resumes it.
     WebhookPaused(WebhookPaused),
+    /// Something was done with an API key.
+    ApiKey(Box<ApiKeyNotice>),
 }
 
 /// A payment of auto-recharge that has failed.
@@ -174,6 +176,7 @@ impl Notification {
             | Self::RechargeRefunded { .. } => EventName::AutoRechargePaused,
             Self::PurchaseFailed(..) => EventName::PurchaseFailed,
             Self::WebhookPaused(_) => EventName::WebhookPaused,
+            Self::ApiKey(notice) => notice.name(),
         }
     }
 
@@ -206,6 +209,7 @@ impl Notification {
             Self::WebhookPaused(paused) => {
                 format!("webhook paused/{}/{}/{}", paused.webhook, paused.number, paused.run)
             }
+            Self::ApiKey(notice) => notice.source(),
         }
     }
 
@@ -259,6 +263,7 @@ impl Notification {
                 "message": "A purchase has failed; its credits were not granted",
             }),
             Self::WebhookPaused(paused) => paused.data(),
+            Self::ApiKey(notice) => notice.data(),
         }
     }
 }

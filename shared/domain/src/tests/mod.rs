@@ -2,6 +2,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
 mod address_policy;
+mod api_key;
 mod auto_recharge;
 mod auto_recharge_limits;
 mod batch;

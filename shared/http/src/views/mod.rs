@@ -1,5 +1,6 @@
 //! Views: what callers see of the ledger and the catalogue. They decide the JSON of the API.
 
+mod api_key;
 mod audit;
 mod balance;
 mod catalogue;
@@ -7,6 +8,7 @@ mod refusal;
 mod statement_filter;
 mod transaction;
 
+pub use api_key::{ApiKeyView, ExpiryField, IssuedApiKey, KeyOrigin, NewApiKey};
 pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};

@@ -13,7 +13,7 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem, purchase_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
-use crate::table::requests::Beside;
+use crate::table::requests::Write;
 use domain::{
     AccountId, Amount, AutoRecharge, Dispute, EntryId, KeyId, Money, Offer, PackageId, PaymentId, Purchase,
     PurchaseCause, PurchaseId, PurchaseStatus, Rate, Reference, Refunds, Service,
@@ -171,7 +171,7 @@ impl Ledger {
         let item = with_key(&Key::Purchase(purchase.id), &PurchaseItem::from(purchase))?;
         let account = self.table.get(&Key::Account(purchase.id.account), "read an account").await?;
         let after = account.as_ref().and_then(|account| number_of(account, "seq")).unwrap_or(0);
-        let beside = Beside::Put(pending_item(purchase.id, after));
+        let beside = Write::Put(pending_item(purchase.id, after));
         if self.table.put_beside(item, Condition::absent(), beside, "begin a purchase").await? {
             return Ok(None);
         }

@@ -7,7 +7,7 @@ use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem, unbooked_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::ItemQuery;
-use crate::table::requests::Beside;
+use crate::table::requests::Write;
 use domain::{AccountId, EntryId, PurchaseId, PurchaseStatus, RecordFilter};
 
 /// How many purchases that are not in the ledger are listed among the records: the newest ones. Each of them is a call of the
@@ -64,10 +64,10 @@ pub(super) fn pending_item(id: PurchaseId, after: u64) -> StoredItem {
 }
 
 /// What is written together with a purchase of this status; `None` for a pending one, whose item exists.
-pub(super) fn beside(id: PurchaseId, status: &PurchaseStatus) -> Option<Beside<'static>> {
+pub(super) fn beside(id: PurchaseId, status: &PurchaseStatus) -> Option<Write<'static>> {
     match status {
         PurchaseStatus::Pending(_) => None,
-        PurchaseStatus::Approved(_) => Some(Beside::Delete(Key::Unbooked(id))),
+        PurchaseStatus::Approved(_) => Some(Write::Delete(Key::Unbooked(id))),
         // A purchase that is older than these items gets one without a place: it stands before all transactions.
         PurchaseStatus::Failed(_) => {
             let update =
@@ -75,7 +75,7 @@ pub(super) fn beside(id: PurchaseId, status: &PurchaseStatus) -> Option<Beside<'
             let update = update.name("#status", STATUS).name("#after", AFTER);
             let update =
                 update.value(":failed", text(UnbookedStatus::Failed.as_str())).value(":first", number(0));
-            Some(Beside::Update(Key::Unbooked(id), update))
+            Some(Write::Update(Key::Unbooked(id), update))
         }
     }
 }

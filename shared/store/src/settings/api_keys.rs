@@ -1,18 +1,22 @@
-//! API keys: adding, finding and revoking them.
+//! API keys: adding and finding them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
+use crate::settings::change_log::CHECKED_EVERY;
+use crate::settings::issued_keys::IssuedKeyItem;
 use crate::settings::last_known::Known;
 use crate::settings::organisations::Settings;
-use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
-use domain::{ApiKey, ApiKeySecret, KeyId, OrgId, Plan, PlanId};
+use domain::{ApiKey, ApiKeySecret, KeyId, Plan, PlanId};
 use ports::Moment;
+
+/// How many unknown keys a process remembers. At this number all are dropped.
+const UNKNOWN_MAX: usize = 10_000;
 
 /// An API key that was found, and its organisation's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +36,28 @@ pub(crate) struct CachedKey {
     pub(crate) plan: Option<PlanId>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct IssuedKeyItem {
-    hash: String,
+/// The hashes of secrets that were not found, and when. They are remembered for a moment, so that a caller with a wrong key
+/// does not cause a read for each request.
+#[derive(Debug, Default)]
+pub(crate) struct UnknownKeys(Mutex<HashMap<String, DateTime<Utc>>>);
+
+impl UnknownKeys {
+    fn contain(&self, hash: &str, wall: DateTime<Utc>) -> bool {
+        let unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.get(hash).is_some_and(|since| wall.signed_duration_since(*since) < CHECKED_EVERY)
+    }
+
+    fn add(&self, hash: String, wall: DateTime<Utc>) {
+        let mut unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if UNKNOWN_MAX <= unknown.len() {
+            unknown.clear();
+        }
+        unknown.insert(hash, wall);
+    }
+
+    pub(crate) fn remove(&self, hash: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
+    }
 }
 
 impl Settings {
@@ -44,14 +67,12 @@ impl Settings {
     /// When the table does not answer.
     pub async fn add_key(&self, secret: &ApiKeySecret, key: &ApiKey) -> Result<(), Fault> {
         let hash = secret.hash();
-        let place = match key.org {
-            Some(org) => Key::Issued(org, key.key_id),
-            None => Key::IssuedOperator(key.key_id),
-        };
-        let issued = with_key(&place, &IssuedKeyItem { hash: hash.clone() })?;
-        let known = with_key(&Key::Secret(&hash), key)?;
+        let issued = with_key(&Key::issued(key.org, key.key_id), &IssuedKeyItem::uncounted(hash.clone()))?;
+        let known = with_key(&Key::secret(&hash), key)?;
         // Both or neither: a key that works and is not found by its id could not be revoked.
-        self.table.put_all_new(vec![issued, known], "write a key").await
+        self.table.put_all_new(vec![issued, known], "write a key").await?;
+        self.unknown_keys.remove(&hash);
+        Ok(())
     }
 
     /// An operator's key by its id; `None` when there is none, or it was issued before keys could be found by their ids.
@@ -59,43 +80,23 @@ impl Settings {
     /// # Errors
     /// When the table does not answer.
     pub async fn operator_key(&self, key: KeyId) -> Result<Option<ApiKey>, Fault> {
-        let issued = self.table.get(&Key::IssuedOperator(key), "find an API key").await?;
-        let Some(issued) = issued else { return Ok(None) };
-        let IssuedKeyItem { hash } = decode("an issued key", issued)?;
-        let known = self.table.get(&Key::Secret(&hash), "read an API key").await?;
-        known.map(|known| decode("an API key", known)).transpose()
+        Ok(self.key_of(None, key).await?.map(|(_, key)| key))
     }
 
-    /// Issues a key of an organisation. If one with its id was issued before, returns that one; its secret is not
-    /// stored and cannot be shown again.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn issue_key(
-        &self,
-        org: OrgId,
-        secret: &ApiKeySecret,
-        key: &ApiKey,
-    ) -> Result<Option<ApiKey>, Fault> {
-        self.add_key(secret, key).await?;
-        let issued = self.table.get(&Key::Issued(org, key.key_id), "find an API key").await?;
-        let gone = || Fault::corrupt("an API key", "it was issued and cannot be found");
-        let IssuedKeyItem { hash } = decode("an issued key", issued.ok_or_else(gone)?)?;
-        if hash == secret.hash() {
-            return Ok(None);
-        }
-        let known = self.table.get(&Key::Secret(&hash), "read an API key").await?.ok_or_else(gone)?;
-        decode("an API key", known).map(Some)
-    }
-
-    /// The key of a secret, at most a minute old by `moment.wall` and at most 15 minutes while the table does not answer,
-    /// with its organisation's plan as it is at `moment.now`; `None` for a secret that was never issued.
+    /// The key of a secret, as others have changed it at most five seconds before `moment.wall`, or at most 15 minutes while
+    /// the table does not answer, with its organisation's plan as it is at `moment.now`; `None` for a secret that was never
+    /// issued, or was issued in the last five seconds and asked for before.
     ///
     /// # Errors
     /// When the table does not answer and the key was not read in the last 15 minutes.
     pub async fn find_key(&self, secret: &ApiKeySecret, moment: Moment) -> Result<Option<KnownKey>, Fault> {
         let (hash, wall) = (secret.hash(), moment.wall);
-        let Some(known) = self.keys.get(&hash, wall, self.read_key(&hash, wall)).await? else {
+        if self.unknown_keys.contain(&hash, wall) {
+            return Ok(None);
+        }
+        self.forget_changed(self.keys.read_at(&hash), wall).await;
+        let Some(known) = self.keys.get(&hash, wall, self.read_key(&hash, moment)).await? else {
+            self.unknown_keys.add(hash, wall);
             return Ok(None);
         };
         let Known { value: CachedKey { key, plan }, is_current, .. } =
@@ -109,34 +110,21 @@ impl Settings {
         Ok(Some(KnownKey { key, plan: Some(plan), is_current: is_current && is_catalogue_current }))
     }
 
-    async fn read_key(&self, hash: &str, wall: DateTime<Utc>) -> Result<Option<CachedKey>, Fault> {
-        let Some(item) = self.table.get(&Key::Secret(hash), "read an API key").await? else {
+    async fn read_key(&self, hash: &str, moment: Moment) -> Result<Option<CachedKey>, Fault> {
+        let Some(item) = self.table.get(&Key::secret(hash), "read an API key").await? else {
             return Ok(None);
         };
         let key: ApiKey = decode("an API key", item)?;
-        let Some(org) = key.org else { return Ok(Some(CachedKey { key, plan: None })) };
-        let organisation = self.current_organisation(org).await?;
+        let Some(org) = key.org else {
+            self.note_use(&key, moment.now).await;
+            return Ok(Some(CachedKey { key, plan: None }));
+        };
+        let (organisation, ()) =
+            tokio::join!(self.current_organisation(org), self.note_use(&key, moment.now));
         let organisation =
-            organisation.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
+            organisation?.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
         let plan = Some(organisation.plan.clone());
-        self.organisations.put(&org, wall, organisation);
+        self.organisations.put(&org, moment.wall, organisation);
         Ok(Some(CachedKey { key, plan }))
-    }
-
-    /// Revokes a key of an organisation and returns it; `None` when the organisation has no such key. A key that was
-    /// revoked before keeps its time.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn revoke(&self, org: OrgId, key: KeyId, now: DateTime<Utc>) -> Result<Option<ApiKey>, Fault> {
-        let issued = self.table.get(&Key::Issued(org, key), "find an API key").await?;
-        let Some(issued) = issued else { return Ok(None) };
-        let IssuedKeyItem { hash } = decode("an issued key", issued)?;
-        let update = UpdateExpression::new("SET revokedAt = if_not_exists(revokedAt, :now)")
-            .only_if("attribute_exists(pk)")
-            .value(":now", AttributeValue::N(now.timestamp().to_string()));
-        let revoked = self.table.update_and_get(&Key::Secret(&hash), update, "revoke an API key").await;
-        self.keys.forget(|known, _| *known == hash);
-        revoked?.map(|item| decode("an API key", item)).transpose()
     }
 }

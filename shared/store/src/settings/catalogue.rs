@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::change_log::ChangedSetting;
 use crate::settings::last_known::Known;
 use crate::settings::organisations::Settings;
 use crate::settings::snapshot::Catalogue;
@@ -15,6 +16,7 @@ use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item;
 use crate::table::key::{Key, StoredItem};
+use crate::table::settings_key::SettingsKey;
 use domain::{BadUpdate, ExchangeRateList, PackageList, PlanList, PriceList};
 
 /// How often a change is decided again because another one was saved first. Operators do not make more changes at the
@@ -55,7 +57,7 @@ impl CataloguePart for ExchangeRateList {
 }
 
 impl Settings {
-    /// The catalogue, at most a minute old by `wall`, at most 15 minutes while the table does not answer, and never older
+    /// The catalogue, as others have changed it at most five seconds before `wall`, at most 15 minutes while the table does not answer, and never older
     /// than the last change that was made through this value.
     ///
     /// # Errors
@@ -80,6 +82,7 @@ impl Settings {
     }
 
     pub(crate) async fn known_catalogue(&self, wall: DateTime<Utc>) -> Result<Known<Arc<Catalogue>>, Fault> {
+        self.forget_changed(self.catalogue.read_at(&()), wall).await;
         let known = self.catalogue.get(&(), wall, self.read_catalogue()).await?.ok_or_else(never_loaded)?;
         Ok(self.log.note(known, "the catalogue", wall))
     }
@@ -123,11 +126,14 @@ impl Settings {
             let (part, revision) = self.part::<P>().await?.unwrap_or_default();
             let (changed, answer) = decide(&part)?;
             if changed == part {
+                // An earlier attempt may have changed it and not have logged it.
+                self.log_change(ChangedSetting::Catalogue).await?;
                 return Ok(answer);
             }
             let saved = self.put_revised(&changed, revision).await;
             self.catalogue.forget(|(), _| true);
             if saved? {
+                self.log_change(ChangedSetting::Catalogue).await?;
                 return Ok(answer);
             }
         }
@@ -153,7 +159,9 @@ impl Settings {
     /// A part and its revision. Read consistently, so that a change is visible right after it was made.
     async fn part<P: CataloguePart>(&self) -> Result<Option<(P, u64)>, Fault> {
         let (name, attribute) = P::NAMES;
-        let Some(mut item) = self.table.get(&Key::Catalogue(name), "read the catalogue").await? else {
+        let Some(mut item) =
+            self.table.get(&Key::Settings(SettingsKey::Catalogue(name)), "read the catalogue").await?
+        else {
             return Ok(None);
         };
         let part =
@@ -183,7 +191,7 @@ fn is_zero(revision: &u64) -> bool {
 /// The item of a part.
 fn part_item<P: CataloguePart>(part: &P, rev: u64) -> Result<StoredItem, Fault> {
     let (name, attribute) = P::NAMES;
-    let mut item = item::with_key(&Key::Catalogue(name), &Revision { rev })?;
+    let mut item = item::with_key(&Key::Settings(SettingsKey::Catalogue(name)), &Revision { rev })?;
     let part: AttributeValue = serde_dynamo::to_attribute_value(part)
         .map_err(|source| Fault::corrupt("an item to be written", source))?;
     item.insert(attribute.to_owned(), part);

@@ -25,7 +25,7 @@ const SERVES_FOR: TimeDelta = TimeDelta::minutes(15);
 const PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 /// How long a read may take if there is a value that can serve in its place: enough for one lost packet.
-const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many values are kept. At this number all are dropped.
 const VALUES_MAX: usize = 10_000;
@@ -150,6 +150,18 @@ impl<K: Eq + Hash + Clone, V: Clone> LastKnown<K, V> {
     pub(crate) fn forget(&self, is_gone: impl Fn(&K, &V) -> bool) {
         let mut values = self.values();
         values.entries.retain(|key, entry| !is_gone(key, &entry.value));
+        values.forgotten = values.forgotten.saturating_add(1);
+    }
+
+    /// When a value was last read; `None` if it is not known.
+    pub(crate) fn read_at(&self, key: &K) -> Option<DateTime<Utc>> {
+        self.values().entries.get(key).map(|entry| entry.read)
+    }
+
+    /// Has every value read again before it serves, unless the table does not answer.
+    pub(crate) fn expire(&self) {
+        let mut values = self.values();
+        values.entries.values_mut().for_each(|entry| entry.due = entry.read);
         values.forgotten = values.forgotten.saturating_add(1);
     }
 

@@ -2,6 +2,10 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod catalogue;
+pub(crate) mod change_log;
+pub(crate) mod issued_keys;
+pub(crate) mod key_changes;
+pub(crate) mod key_use;
 pub(crate) mod last_known;
 pub(crate) mod organisations;
 pub(crate) mod outage;

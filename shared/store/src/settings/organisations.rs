@@ -7,7 +7,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::api_keys::CachedKey;
+use crate::settings::api_keys::{CachedKey, UnknownKeys};
+use crate::settings::change_log::{ChangeLog, ChangedSetting};
+use crate::settings::key_use::KeyUses;
 use crate::settings::last_known::{LastKnown, Refresh};
 use crate::settings::outage::OutageLog;
 use crate::settings::snapshot::Catalogue;
@@ -64,6 +66,9 @@ pub struct Settings {
     /// By the hashes of their secrets.
     pub(crate) keys: LastKnown<String, CachedKey>,
     pub(crate) organisations: LastKnown<OrgId, Organisation>,
+    pub(crate) unknown_keys: UnknownKeys,
+    pub(crate) key_uses: KeyUses,
+    pub(crate) changes: ChangeLog,
     pub(crate) log: OutageLog,
 }
 
@@ -76,6 +81,9 @@ impl Settings {
             catalogue: LastKnown::new(Refresh::WithinAMinute),
             keys: LastKnown::new(Refresh::WithinAMinute),
             organisations: LastKnown::new(Refresh::Always),
+            unknown_keys: UnknownKeys::default(),
+            key_uses: KeyUses::default(),
+            changes: ChangeLog::default(),
             log: OutageLog::default(),
         }
     }
@@ -85,7 +93,7 @@ impl Settings {
     /// # Errors
     /// When the table does not answer.
     pub async fn add_organisation(&self, organisation: &Organisation) -> Result<(), Fault> {
-        let item = with_key(&Key::Organisation(organisation.org), organisation)?;
+        let item = with_key(&Key::organisation(organisation.org), organisation)?;
         self.table.put_new(item, "write a setting").await.map(|_| ())
     }
 
@@ -103,7 +111,7 @@ impl Settings {
     /// # Errors
     /// When the table does not answer.
     pub async fn current_organisation(&self, org: OrgId) -> Result<Option<Organisation>, Fault> {
-        let item = self.table.get(&Key::Organisation(org), "read an organisation").await?;
+        let item = self.table.get(&Key::organisation(org), "read an organisation").await?;
         item.map(|item| decode("an organisation", item)).transpose()
     }
 
@@ -116,7 +124,7 @@ impl Settings {
         let update = UpdateExpression::new("SET customer = if_not_exists(customer, :customer)")
             .only_if("attribute_exists(pk)")
             .value(":customer", text(customer));
-        let item = self.table.update_and_get(&Key::Organisation(org), update, DOING).await?;
+        let item = self.table.update_and_get(&Key::organisation(org), update, DOING).await?;
         let item = item.ok_or_else(|| Fault::unavailable(DOING, "there is no such organisation"))?;
         let known: Organisation = decode("an organisation", item)?;
         Ok(known.customer.unwrap_or_else(|| customer.to_owned()))
@@ -159,7 +167,7 @@ impl Settings {
             .only_if("attribute_exists(pk)")
             .name("#term", name)
             .value(":value", value);
-        let key = Key::Organisation(org);
+        let key = Key::organisation(org);
         let item = self.table.update_and_get(&key, update, "set a term of an organisation").await?;
         item.map(|item| decode("an organisation", item)).transpose()
     }
@@ -183,9 +191,8 @@ impl Settings {
             .value(":plan", text(plan.0.clone()))
             .value(":allowance", allowance)
             .value(":since", number(since));
-        let outcome = self.table.update(&Key::Organisation(org), update, "set a plan").await;
-        // What a key may do depends on the plan: here at once, in other processes within a minute.
-        self.keys.forget(|_, known| known.key.org == Some(org));
-        outcome.map(|_| ())
+        self.table.update(&Key::organisation(org), update, "set a plan").await?;
+        // What a key may do depends on the plan. Logged also where a later plan was set: that one may not be logged yet.
+        self.log_change(ChangedSetting::Organisation(org)).await
     }
 }

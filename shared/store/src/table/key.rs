@@ -6,9 +6,10 @@ use std::fmt::Display;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
 
+use crate::table::settings_key::SettingsKey;
 use domain::{
-    AccountId, ClaimKey, DeliveryId, EntryId, ExportKey, KeyId, LotId, Mode, MonitorKey, MonitorSubject,
-    OrgId, Period, PurchaseId, RowShard, WebhookId,
+    AccountId, ClaimKey, DeliveryId, EntryId, ExportKey, LotId, Mode, MonitorKey, MonitorSubject, Period,
+    PurchaseId, RowShard, WebhookId,
 };
 
 pub(crate) type StoredItem = HashMap<String, AttributeValue>;
@@ -110,16 +111,8 @@ pub(crate) enum Key<'a> {
     GoneWebhook(AccountId, WebhookId),
     /// `SENT#<org>#<mode>#wh_<ulid>` / `<ulid>`: one delivery to a webhook.
     Delivery(AccountId, WebhookId, DeliveryId),
-    /// `ORG#<org>` / `ORG`: one organisation.
-    Organisation(OrgId),
-    /// `ORG#<org>` / `KEY#<key id>`: the hash of an API key, to revoke it by its id.
-    Issued(OrgId, KeyId),
-    /// `OPERATORS` / `KEY#<key id>`: the hash of an operator's key.
-    IssuedOperator(KeyId),
-    /// `APIKEY#<hash>` / `APIKEY`: one API key.
-    Secret(&'a str),
-    /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
-    Catalogue(&'static str),
+    /// An item of the settings table.
+    Settings(SettingsKey<'a>),
 }
 
 impl Key<'_> {
@@ -177,11 +170,7 @@ impl Key<'_> {
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
-            Key::Organisation(org) => (format!("ORG#{org}"), "ORG".to_owned()),
-            Key::Issued(org, key) => (format!("ORG#{org}"), format!("KEY#{key}")),
-            Key::IssuedOperator(key) => ("OPERATORS".to_owned(), format!("KEY#{key}")),
-            Key::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
-            Key::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
+            Key::Settings(key) => key.place(),
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
     }

@@ -19,4 +19,5 @@ pub(crate) mod requests;
 pub(crate) mod row_backlog;
 pub(crate) mod row_heat;
 pub(crate) mod row_query;
+pub(crate) mod settings_key;
 pub(crate) mod stream_image;

@@ -275,23 +275,32 @@ impl Table {
         &self,
         item: StoredItem,
         condition: Condition,
-        beside: Beside<'_>,
+        beside: Write<'_>,
         doing: &'static str,
     ) -> Result<bool, Fault> {
-        let writes = vec![
-            TransactWriteItem::builder().put(self.conditional_put(item, condition, doing)?).build(),
-            self.write_beside(beside, doing)?,
-        ];
+        let refused = self.write_together(vec![Write::PutIf(item, condition), beside], doing).await?;
+        Ok(refused.is_none())
+    }
+
+    /// Makes all writes or none. Returns the place of the first one whose condition does not hold; `None` when they were
+    /// made.
+    pub(crate) async fn write_together(
+        &self,
+        writes: Vec<Write<'_>>,
+        doing: &'static str,
+    ) -> Result<Option<usize>, Fault> {
+        let writes = writes.into_iter().map(|write| self.in_transaction(write, doing));
+        let writes = writes.collect::<Result<Vec<_>, _>>()?;
         for attempt in 1..=CONFLICTS_MAX {
             match self.transact(writes.clone()).await {
-                Transacted::Written => return Ok(true),
+                Transacted::Written => return Ok(None),
                 Transacted::Cancelled(reasons, error) => {
-                    let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
-                    if is("ConditionalCheckFailed") {
-                        return Ok(false);
+                    let place_of = |code: &str| reasons.iter().position(|reason| reason.code() == Some(code));
+                    if let Some(place) = place_of("ConditionalCheckFailed") {
+                        return Ok(Some(place));
                     }
                     // Another process writes one of the items at the same moment.
-                    if !is("TransactionConflict") || CONFLICTS_MAX <= attempt {
+                    if place_of("TransactionConflict").is_none() || CONFLICTS_MAX <= attempt {
                         return Err(Fault::unavailable(doing, error));
                     }
                 }
@@ -301,25 +310,27 @@ impl Table {
         Err(Fault::Busy)
     }
 
-    fn write_beside(&self, beside: Beside<'_>, doing: &'static str) -> Result<TransactWriteItem, Fault> {
-        let write = TransactWriteItem::builder();
+    fn in_transaction(&self, write: Write<'_>, doing: &'static str) -> Result<TransactWriteItem, Fault> {
+        let made = TransactWriteItem::builder();
         let unavailable = |error: BuildError| Fault::unavailable(doing, error);
-        Ok(match beside {
-            Beside::Put(item) => {
+        Ok(match write {
+            Write::Put(item) => {
                 let put = Put::builder().table_name(&self.name).set_item(Some(item));
-                write.put(put.build().map_err(unavailable)?)
+                made.put(put.build().map_err(unavailable)?)
             }
-            Beside::Update(key, UpdateExpression { expression, condition }) => {
+            Write::PutIf(item, condition) => made.put(self.conditional_put(item, condition, doing)?),
+            Write::Update(key, UpdateExpression { expression, condition }) => {
                 let update = Update::builder().table_name(&self.name).set_key(Some(key.attributes()));
                 let update = update
                     .update_expression(expression)
                     .set_expression_attribute_names(condition.names())
-                    .set_expression_attribute_values(condition.values());
-                write.update(update.build().map_err(unavailable)?)
+                    .set_expression_attribute_values(condition.values())
+                    .set_condition_expression(Some(condition.expression).filter(|text| !text.is_empty()));
+                made.update(update.build().map_err(unavailable)?)
             }
-            Beside::Delete(key) => {
+            Write::Delete(key) => {
                 let delete = Delete::builder().table_name(&self.name).set_key(Some(key.attributes()));
-                write.delete(delete.build().map_err(unavailable)?)
+                made.delete(delete.build().map_err(unavailable)?)
             }
         }
         .build())
@@ -338,11 +349,13 @@ impl Table {
 /// How often a transaction is sent while others write the same items.
 const CONFLICTS_MAX: u32 = 4;
 
-/// A write that is made together with a conditional one.
-pub(crate) enum Beside<'a> {
+/// One write of a transaction.
+pub(crate) enum Write<'a> {
     /// Writes an item, and replaces any item with its key.
     Put(StoredItem),
-    /// Changes an item, or makes it.
+    /// Writes an item if the condition holds for the item with its key.
+    PutIf(StoredItem, Condition),
+    /// Changes an item, or makes it, if the condition of the update holds.
     Update(Key<'a>, UpdateExpression),
     /// Deletes an item, if it exists.
     Delete(Key<'a>),

@@ -1,0 +1,199 @@
+//! API keys: created, listed, changed and revoked by the organisation itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use domain::{AllowedIps, ApiKeyAction, ApiKeyChange, ApiKeySecret, KeyId, Reference, Scope};
+use scrip_http::{
+    ApiError, ApiKeyView, App, Caller, ExpiryField, Id, IssuedApiKey, KeyOrigin, Listing, NewApiKey,
+    NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply, may,
+};
+use serde::Deserialize;
+use store::{ChangedKey, IssuedKey, ListedKey, secret_bytes};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{find, ledger_of, may_see, notice};
+
+/// What a change of a revoked key is answered with.
+pub(super) const REVOKED: ApiError =
+    ApiError::Conflict("this API key was revoked, and stays so; create another one");
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ApiKeysQuery {
+    /// Keys on a page, 1 to 100; 20 if left out. A page that a test key asks for may have fewer, because it leaves out live
+    /// keys.
+    #[serde(default)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 100)]
+    limit: PageLimit<20, 100>,
+    /// `nextCursor` of the previous page.
+    cursor: Option<String>,
+}
+
+/// A change of a key. Fields that are left out keep their values.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "scopes": ["credits:read"], "expiresAt": "never", "allowedIps": [] }))]
+pub(super) struct ApiKeyChanges {
+    /// The key's name, for people.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Option<Reference>,
+    /// What the key may do: at least one scope, and only scopes that your own key has.
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Option<BTreeSet<Scope>>,
+    /// From when the key is refused; `never` removes the end.
+    #[schema(value_type = Option<String>)]
+    expires_at: Option<ExpiryField>,
+    /// The addresses and ranges from which the key may be used, at most 20; an empty list admits all.
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_ips: Option<AllowedIps>,
+}
+
+/// Lists the organisation's API keys, the newest first, also expired and revoked ones. Reads 2 units for each key of the
+/// page at most.
+#[utoipa::path(get, path = "/api/v3/api-keys", tag = "team", params(ApiKeysQuery), responses((status = 200, body = Vec<ApiKeyView>)))]
+pub(super) async fn list_api_keys(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::SeeTeam>,
+    QueryParams(ApiKeysQuery { limit, cursor }): QueryParams<ApiKeysQuery>,
+) -> Result<Reply, ApiError> {
+    let (account, now) = (caller.account, caller.call.moment.now);
+    let listing = Listing { list: "api-keys", account, question: &() };
+    let read = |text: String| {
+        let after = app.cursors.read(&listing, &text)?;
+        KeyId::try_from(after).map_err(|_| ApiError::InvalidCursor)
+    };
+    let after = cursor.map(read).transpose()?;
+    let page = app.settings.issued_keys(Some(account.org), after, limit.get()).await?;
+    let seen = page.keys.into_iter().filter(|listed| may_see(account, listed.key.mode));
+    let keys: Vec<_> = seen.map(|listed| ApiKeyView::of(listed, now)).collect();
+    let next = page.next.map(|next| app.cursors.write(&listing, &next.to_string())).transpose()?;
+    Reply::page(&keys, next)
+}
+
+/// Creates an API key, which is shown once. It can only have scopes that your own key has. A test key creates test keys
+/// only. An organisation has at most 1,000 keys that are not revoked.
+#[utoipa::path(
+    post,
+    path = "/api/v3/api-keys",
+    tag = "team",
+    request_body = NewApiKey,
+    responses(
+        (status = 201, body = IssuedApiKey),
+        (status = 409, description = "CONFLICT: the organisation has 1,000 keys; revoke some that are not used"),
+    ),
+)]
+pub(super) async fn create_api_key(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::ManageTeam>,
+    Once { body, id }: Once<NewApiKey>,
+) -> Result<Reply, ApiError> {
+    let (account, moment) = (caller.account, caller.call.moment);
+    let mode = body.mode();
+    if !may_see(account, mode) {
+        return Err(ApiError::wrong_side("a test key creates test keys only; use a live key"));
+    }
+    let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
+    let origin = KeyOrigin { by: caller.key, request: id, at: moment.now };
+    let wanted = body.key(account.org, &secret, origin)?;
+    wanted.is_within(caller.scopes())?;
+    let (key, secret) = match app.settings.issue_key(&secret, &wanted).await? {
+        IssuedKey::New => (wanted, Some(secret)),
+        IssuedKey::Known(known) => (*known, None),
+        IssuedKey::TooMany => {
+            return Err(ApiError::Conflict(
+                "this organisation has 1,000 API keys; revoke some that are not used",
+            ));
+        }
+    };
+    let created = notice(&key, caller.key, ApiKeyAction::Created);
+    app.ledger.emit(ledger_of(account, &key), &created, moment).await?;
+    let listed = ListedKey { key, last_used: None, previous: None };
+    IssuedApiKey::reply(ApiKeyView::of(listed, moment.now), secret.as_ref())
+}
+
+/// Reads an API key.
+#[utoipa::path(
+    get,
+    path = "/api/v3/api-keys/{id}",
+    tag = "team",
+    params(("id" = String, Path, description = "key_…")),
+    responses((status = 200, body = ApiKeyView), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn read_api_key(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::SeeTeam>,
+    Path(id): Path<Id<KeyId>>,
+) -> Result<Reply, ApiError> {
+    let found = find(&app, caller.account, id).await?;
+    Reply::ok(&ApiKeyView::of(found, caller.call.moment.now))
+}
+
+/// Changes an API key. Your own key needs every scope that the key has, before and after the change. Other functions
+/// notice it within 5 seconds.
+#[utoipa::path(
+    patch,
+    path = "/api/v3/api-keys/{id}",
+    tag = "team",
+    params(("id" = String, Path, description = "key_…")),
+    request_body = ApiKeyChanges,
+    responses(
+        (status = 200, body = ApiKeyView),
+        (status = 404, description = "NOT_FOUND"),
+        (status = 409, description = "CONFLICT: the key was revoked"),
+    ),
+)]
+pub(super) async fn change_api_key(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::ManageTeam>,
+    Path(path): Path<Id<KeyId>>,
+    Once { body, id }: Once<ApiKeyChanges>,
+) -> Result<Reply, ApiError> {
+    let (account, moment) = (caller.account, caller.call.moment);
+    let ListedKey { key, last_used, previous } = find(&app, account, path).await?;
+    if body.scopes.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Err(ApiError::field("scopes", "must name at least one scope; to end the key, delete it"));
+    }
+    let change = ApiKeyChange {
+        name: body.name,
+        scopes: body.scopes,
+        expires_at: body.expires_at.map(|end| end.after(moment.now)).transpose()?,
+        allowed_ips: body.allowed_ips,
+    };
+    key.is_within(caller.scopes())?;
+    key.clone().changed(change.clone()).is_within(caller.scopes())?;
+    let key = match app.settings.change_key(Some(account.org), key.key_id, &change).await? {
+        ChangedKey::Changed(key) => key,
+        ChangedKey::Revoked => return Err(REVOKED),
+        ChangedKey::Absent => return Err(KeyId::NOT_FOUND),
+    };
+    let changed = notice(&key, caller.key, ApiKeyAction::Changed(id));
+    app.ledger.emit(ledger_of(account, &key), &changed, moment).await?;
+    Reply::ok(&ApiKeyView::of(ListedKey { key: *key, last_used, previous }, moment.now))
+}
+
+/// Revokes an API key at once, with both its secrets. Other functions notice it within 5 seconds. A revoked key stays in
+/// the list.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/api-keys/{id}",
+    tag = "team",
+    params(("id" = String, Path, description = "key_…")),
+    responses((status = 200, body = ApiKeyView), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn revoke_api_key(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::ManageTeam>,
+    Path(id): Path<Id<KeyId>>,
+    _: OptionalBody<NoFields>,
+) -> Result<Reply, ApiError> {
+    let (account, moment) = (caller.account, caller.call.moment);
+    let ListedKey { key, last_used, .. } = find(&app, account, id).await?;
+    let key =
+        app.settings.revoke(Some(account.org), key.key_id, moment.now).await?.ok_or(KeyId::NOT_FOUND)?;
+    let revoked = notice(&key, caller.key, ApiKeyAction::Revoked);
+    app.ledger.emit(ledger_of(account, &key), &revoked, moment).await?;
+    Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous: None }, moment.now))
+}

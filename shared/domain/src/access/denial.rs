@@ -1,0 +1,42 @@
+//! Why an API key is refused.
+
+use std::net::IpAddr;
+
+use crate::Scope;
+
+/// The reason why a key is refused. The variants are in the order in which they are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// It was revoked.
+    #[error("this API key was revoked; use another one, or create one")]
+    Revoked,
+    /// It was rolled, and the time for which its previous secret was accepted has ended.
+    #[error("this is the previous secret of a key that was rolled; use the key's new secret")]
+    Rolled,
+    /// Its end has passed.
+    #[error("this API key has expired; use another one, or set a later `expiresAt` with another key")]
+    Expired,
+    /// The organisation's plan has no API access.
+    #[error(
+        "the organisation's plan has no API access; change to a plan that has it, or use a key with the `dashboard` scope"
+    )]
+    NoApiAccess,
+    /// The caller's address is not one of those that the key may be used from. `None` when the address is not known.
+    #[error(
+        "this API key may not be used from {}; call from one of its `allowedIps`, or add this address to them",
+        .0.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+    )]
+    Address(Option<IpAddr>),
+    /// The route is for the other kind of caller.
+    #[error("{0}")]
+    WrongSide(&'static str),
+    /// The key lacks a scope.
+    #[error("this API key lacks the scope `{}`; use a key that has it", .0.as_str())]
+    Lacks(Scope),
+    /// The key would give another key a scope that it lacks.
+    #[error(
+        "this API key lacks the scope `{}`, so it cannot create, change or roll a key that has it; use a key that has it",
+        .0.as_str()
+    )]
+    CannotGive(Scope),
+}

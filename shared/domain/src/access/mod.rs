@@ -1,0 +1,13 @@
+//! API keys, their scopes, and who calls with them.
+
+mod allowed_ips;
+mod api_key;
+mod denial;
+mod scope;
+mod secret;
+
+pub use allowed_ips::{AllowedIps, BadAllowedIps};
+pub use api_key::{ApiKey, ApiKeyChange, KeyStatus, Principal};
+pub use denial::Denial;
+pub use scope::Scope;
+pub use secret::ApiKeySecret;

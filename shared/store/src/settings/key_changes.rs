@@ -1,0 +1,209 @@
+//! Changes of issued keys: new terms, a new secret, revocation.
+//!
+//! A key has one secret, and after a roll for a while the one before. Both carry the key's terms, so a change writes both.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+
+use crate::settings::change_log::ChangedSetting;
+use crate::settings::issued_keys::IssuedKeyItem;
+use crate::settings::organisations::Settings;
+use crate::table::attribute::number;
+use crate::table::condition::{Condition, UpdateExpression};
+use crate::table::error::Fault;
+use crate::table::item::{encode, with_key};
+use crate::table::key::Key;
+use crate::table::requests::Write;
+use domain::{ApiKey, ApiKeyChange, ApiKeySecret, EntryId, KeyId, OrgId};
+
+/// How often a change is made again because another one was made first.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// How a key was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedKey {
+    /// The key as it is now.
+    Changed(Box<ApiKey>),
+    /// It was revoked, and stays as it is.
+    Revoked,
+    /// There is no such key.
+    Absent,
+}
+
+/// How a key was rolled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RolledKey {
+    /// It has the new secret.
+    Rolled(Box<ApiKey>),
+    /// The same request has rolled it before. The secret is not stored and cannot be shown again.
+    Before(Box<ApiKey>),
+    /// It was revoked, and stays as it is.
+    Revoked,
+    /// There is no such key.
+    Absent,
+}
+
+/// A new secret of a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Roll<'a> {
+    /// The request, the same for each retry of it.
+    pub request: EntryId,
+    /// The new secret.
+    pub secret: &'a ApiKeySecret,
+    /// Until when the present secret is accepted. The one before it ends now.
+    pub until: DateTime<Utc>,
+}
+
+impl Settings {
+    /// Changes the terms of a key.
+    ///
+    /// # Errors
+    /// When the table does not answer; when others change the key too often at the same time.
+    pub async fn change_key(
+        &self,
+        owner: Option<OrgId>,
+        key: KeyId,
+        change: &ApiKeyChange,
+    ) -> Result<ChangedKey, Fault> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(ChangedKey::Absent) };
+            if known.revoked_at.is_some() {
+                return Ok(ChangedKey::Revoked);
+            }
+            let changed = known.changed(change.clone());
+            let terms = TermsUpdate::of(&changed)?;
+            let terms = issued.secrets().map(|hash| Write::Update(Key::secret(hash), terms.update()));
+            let same = issued.replace(owner, key, issued.clone())?;
+            let writes = [same].into_iter().chain(terms).collect();
+            if self.table.write_together(writes, "change an API key").await?.is_none() {
+                self.log_change(ChangedSetting::keys_of(owner)).await?;
+                return Ok(ChangedKey::Changed(changed.into()));
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Gives a key a new secret. It keeps its id and its terms.
+    ///
+    /// # Errors
+    /// When the table does not answer; when others change the key too often at the same time.
+    pub async fn roll_key(
+        &self,
+        owner: Option<OrgId>,
+        key: KeyId,
+        roll: Roll<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<RolledKey, Fault> {
+        let (hash, request) = (roll.secret.hash(), roll.request.to_string());
+        for _ in 0..ATTEMPTS_MAX {
+            let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(RolledKey::Absent) };
+            if issued.rolled_by.as_ref() == Some(&request) {
+                // The earlier attempt may not have logged it.
+                self.log_change(ChangedSetting::keys_of(owner)).await?;
+                let is_ours = issued.hash == hash;
+                let known = known.into();
+                return Ok(if is_ours { RolledKey::Rolled(known) } else { RolledKey::Before(known) });
+            }
+            if known.revoked_at.is_some() {
+                return Ok(RolledKey::Revoked);
+            }
+            let rolled = ApiKey { last4: roll.secret.last4(), ..known };
+            let end = |hash, at: DateTime<Utc>| {
+                let end = UpdateExpression::new("SET rolledUntil = :end")
+                    .only_if("attribute_exists(pk)")
+                    .value(":end", AttributeValue::N(at.timestamp().to_string()));
+                Write::Update(Key::secret(hash), end)
+            };
+            let next = IssuedKeyItem {
+                hash: hash.clone(),
+                previous: Some(issued.hash.clone()),
+                rolled_by: Some(request.clone()),
+                ..issued.clone()
+            };
+            let mut writes = vec![
+                issued.replace(owner, key, next)?,
+                Write::PutIf(with_key(&Key::secret(&hash), &rolled)?, Condition::absent()),
+                end(&issued.hash, roll.until),
+            ];
+            writes.extend(issued.previous.as_ref().map(|previous| end(previous, now)));
+            if self.table.write_together(writes, "roll an API key").await?.is_none() {
+                self.log_change(ChangedSetting::keys_of(owner)).await?;
+                return Ok(RolledKey::Rolled(rolled.into()));
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Revokes a key and returns it; `None` when there is no such key. A key that was
+    /// revoked before keeps its time.
+    ///
+    /// # Errors
+    /// When the table does not answer; when others change the key too often at the same time.
+    pub async fn revoke(
+        &self,
+        owner: Option<OrgId>,
+        key: KeyId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ApiKey>, Fault> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(None) };
+            if known.revoked_at.is_some() {
+                // The earlier attempt may not have logged it.
+                self.log_change(ChangedSetting::keys_of(owner)).await?;
+                return Ok(Some(known));
+            }
+            let revoked = ApiKey { revoked_at: Some(now), ..known };
+            let end = |hash| {
+                let end = UpdateExpression::new("SET revokedAt = :now")
+                    .only_if("attribute_exists(pk) AND attribute_not_exists(revokedAt)")
+                    .value(":now", AttributeValue::N(now.timestamp().to_string()));
+                Write::Update(Key::secret(hash), end)
+            };
+            let next = IssuedKeyItem { counted: false, ..issued.clone() };
+            let mut writes = vec![issued.replace(owner, key, next)?];
+            writes.extend(issued.secrets().map(end));
+            if issued.counted {
+                let fewer = UpdateExpression::new("SET active = active - :one").value(":one", number(1));
+                writes.push(Write::Update(Key::key_count(owner), fewer));
+            }
+            if self.table.write_together(writes, "revoke an API key").await?.is_none() {
+                self.log_change(ChangedSetting::keys_of(owner)).await?;
+                return Ok(Some(revoked));
+            }
+        }
+        Err(Fault::Busy)
+    }
+}
+
+/// The update that gives a secret the terms of its key.
+struct TermsUpdate(Vec<(&'static str, Option<AttributeValue>)>);
+
+impl TermsUpdate {
+    /// The attributes of the terms, as a key stores them.
+    const TERMS: [&'static str; 4] = ["description", "scopes", "expiresAt", "allowedIps"];
+
+    fn of(key: &ApiKey) -> Result<Self, Fault> {
+        let mut item = encode(key)?;
+        Ok(Self(Self::TERMS.map(|name| (name, item.remove(name))).into()))
+    }
+
+    fn update(&self) -> UpdateExpression {
+        let (kept, gone): (Vec<_>, Vec<_>) = self.0.iter().partition(|(_, value)| value.is_some());
+        let sets: Vec<_> = kept.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let removes: Vec<_> = gone.iter().map(|(name, _)| format!("#{name}")).collect();
+        let mut text = format!("SET {}", sets.join(", "));
+        if !removes.is_empty() {
+            text.push_str(" REMOVE ");
+            text.push_str(&removes.join(", "));
+        }
+        let update =
+            UpdateExpression::new(&text).only_if("attribute_exists(pk) AND attribute_not_exists(revokedAt)");
+        self.0.iter().fold(update, |update, (name, value)| {
+            let update = update.name(&format!("#{name}"), name);
+            match value {
+                Some(value) => update.value(&format!(":{name}"), value.clone()),
+                None => update,
+            }
+        })
+    }
+}

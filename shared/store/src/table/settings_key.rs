@@ -1,0 +1,77 @@
+//! The keys of the items of the settings table.
+
+use crate::table::key::Key;
+use domain::{KeyId, OrgId};
+
+/// The key of an item of the settings table. API keys belong to an organisation, or without one to the operators.
+pub(crate) enum SettingsKey<'a> {
+    /// `ORG#<org>` / `ORG`: one organisation.
+    Organisation(OrgId),
+    /// `ORG#<org>` or `OPERATORS` / `KEY#<key id>`: where the secrets of an API key are, to find it by its id.
+    Issued(Option<OrgId>, KeyId),
+    /// `ORG#<org>` or `OPERATORS` / `KEYS`: how many keys there are.
+    KeyCount(Option<OrgId>),
+    /// `USED#<org>` or `USED#operators` / `<key id>`: the day on which a key was last used.
+    LastUse(Option<OrgId>, KeyId),
+    /// `CHANGES` / `C`: which settings have changed.
+    ChangeLog,
+    /// `APIKEY#<hash>` / `APIKEY`: a secret of an API key, with the key's terms.
+    Secret(&'a str),
+    /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
+    Catalogue(&'static str),
+}
+
+impl SettingsKey<'_> {
+    /// The partition key and the sort key.
+    pub(crate) fn place(&self) -> (String, String) {
+        match self {
+            Self::Organisation(org) => (owner_partition(Some(*org)), "ORG".to_owned()),
+            Self::Issued(owner, key) => (owner_partition(*owner), format!("{ISSUED_KEYS}{key}")),
+            Self::KeyCount(owner) => (owner_partition(*owner), "KEYS".to_owned()),
+            Self::LastUse(owner, key) => (last_use_partition(*owner), key.to_string()),
+            Self::ChangeLog => ("CHANGES".to_owned(), "C".to_owned()),
+            Self::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
+            Self::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
+        }
+    }
+}
+
+impl<'a> Key<'a> {
+    /// The key of an organisation.
+    pub(crate) fn organisation(org: OrgId) -> Self {
+        Self::Settings(SettingsKey::Organisation(org))
+    }
+
+    /// The key of the item that lists the secrets of an API key.
+    pub(crate) fn issued(owner: Option<OrgId>, key: KeyId) -> Self {
+        Self::Settings(SettingsKey::Issued(owner, key))
+    }
+
+    /// The key of the number of an owner's API keys.
+    pub(crate) fn key_count(owner: Option<OrgId>) -> Self {
+        Self::Settings(SettingsKey::KeyCount(owner))
+    }
+
+    /// The key of the day on which an API key was last used.
+    pub(crate) fn last_use(owner: Option<OrgId>, key: KeyId) -> Self {
+        Self::Settings(SettingsKey::LastUse(owner, key))
+    }
+
+    /// The key of a secret of an API key, by its hash.
+    pub(crate) fn secret(hash: &'a str) -> Self {
+        Self::Settings(SettingsKey::Secret(hash))
+    }
+}
+
+/// The partition of an organisation, or of the operators, with their API keys.
+pub(crate) fn owner_partition(owner: Option<OrgId>) -> String {
+    owner.map_or_else(|| "OPERATORS".to_owned(), |org| format!("ORG#{org}"))
+}
+
+/// The sort keys of issued keys begin with this. Nothing in the partition is below them.
+pub(crate) const ISSUED_KEYS: &str = "KEY#";
+
+/// The partition with the days on which an organisation's keys, or those of the operators, were last used.
+pub(crate) fn last_use_partition(owner: Option<OrgId>) -> String {
+    owner.map_or_else(|| "USED#operators".to_owned(), |org| format!("USED#{org}"))
+}
