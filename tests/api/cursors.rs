@@ -282,5 +282,5 @@ fn the_template_gives_the_key_to_the_functions_that_need_it() {
     given.sort();
     needed.sort();
     assert_eq!(given, needed);
-    assert_eq!(needed, ["analytics", "exports", "subscription", "transactions", "webhooks"]);
+    assert_eq!(needed, ["analytics", "exports", "subscription", "team", "transactions", "webhooks"]);
 }

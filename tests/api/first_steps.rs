@@ -322,7 +322,7 @@ async fn a_broken_demo_account_starts_and_is_repaired() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_says_who_issues_another() {
+async fn a_revoked_key_says_what_to_do() {
     let world = World::at(NOW).await;
     let org: Org = world.open(0).await;
     let path = format!("/admin/v1/organisations/{}/keys", org.id);
@@ -331,7 +331,7 @@ async fn a_revoked_key_says_who_issues_another() {
     world.delete(&format!("{path}/{id}"), world.operator()).await.data();
     let refused = world.get("/api/v3/credits/balance", made["key"].as_str().unwrap()).await;
     assert_eq!(refused.failure(), "401 EXPIRED_API_KEY");
-    assert!(refused.body["error"]["message"].as_str().unwrap().contains("ask an operator for another"));
+    assert!(refused.body["error"]["message"].as_str().unwrap().contains("use another one, or create one"));
 }
 
 /// A purchase settles debt first, so the purchase that a quote proposes covers the debt too.

@@ -62,6 +62,19 @@ impl Scene {
         format!("/api/v3/webhooks/{id}")
     }
 
+    /// Creates an API key; returns its path.
+    async fn api_key(&self) -> String {
+        let id = self.made("/api/v3/api-keys", json!({ "mode": "live" }), "keyId").await;
+        format!("/api/v3/api-keys/{id}")
+    }
+
+    /// Creates an operator's key; returns its path.
+    async fn operator_key(&self) -> String {
+        let (path, body) = ("/admin/v1/operator-keys", json!({ "name": "Jo" }));
+        let issued = self.world.post(path, self.world.operator(), &unique(), &body).await.created();
+        format!("{path}/{}", issued["keyId"].as_str().unwrap())
+    }
+
     /// Creates a webhook that has received every event so far.
     async fn delivered(&self) -> String {
         let inbox = format!("{}/_local/inbox/own", self.world.machine.base_url());
@@ -170,6 +183,34 @@ impl Scene {
                 let path = format!("{log}/{}/replay", deliveries[0]["deliveryId"].as_str().unwrap());
                 return Some(Example::by_path(method, path, &format!("{missing}/deliveries/del_x/replay")));
             }
+            "POST /api/v3/api-keys" => (same, json!({ "mode": "live" }), json!({ "mode": "test" })),
+            "PATCH /api/v3/api-keys/{id}" => {
+                (self.api_key().await, json!({ "name": "a" }), json!({ "name": "b" }))
+            }
+            "DELETE /api/v3/api-keys/{id}" => {
+                return Some(Example::by_path(method, self.api_key().await, "/api/v3/api-keys/key_x"));
+            }
+            "POST /api/v3/api-keys/{id}/roll" => (
+                format!("{}/roll", self.api_key().await),
+                json!({ "graceSeconds": 60 }),
+                json!({ "graceSeconds": 61 }),
+            ),
+            "POST /admin/v1/operator-keys" => (same, json!({ "name": "a" }), json!({ "name": "b" })),
+            "PATCH /admin/v1/operator-keys/{id}" => {
+                (self.operator_key().await, json!({ "name": "a" }), json!({ "name": "b" }))
+            }
+            "DELETE /admin/v1/operator-keys/{id}" => {
+                return Some(Example::by_path(
+                    method,
+                    self.operator_key().await,
+                    "/admin/v1/operator-keys/key_x",
+                ));
+            }
+            "POST /admin/v1/operator-keys/{id}/roll" => (
+                format!("{}/roll", self.operator_key().await),
+                json!({ "graceSeconds": 60 }),
+                json!({ "graceSeconds": 61 }),
+            ),
             "POST /api/v3/test-clock" => {
                 (same, json!({ "advanceSeconds": 60 }), json!({ "advanceSeconds": 61 }))
             }
@@ -263,6 +304,7 @@ impl Scene {
             "/api/v3/subscription",
             "/api/v3/monitors",
             "/api/v3/webhooks",
+            "/api/v3/api-keys?limit=100",
             "/api/v3/events?after=0&limit=100",
             "/api/v3/pricing",
             "/api/v3/plans",
@@ -271,9 +313,9 @@ impl Scene {
             seen.push(self.world.get(path, &self.key).await.body["data"].clone());
         }
         seen.push(self.world.get("/api/v3/test-clock", &self.test).await.body["data"].clone());
-        seen.push(
-            self.world.get("/admin/v1/exchange-rates", self.world.operator()).await.body["data"].clone(),
-        );
+        for path in ["/admin/v1/exchange-rates", "/admin/v1/operator-keys?limit=100"] {
+            seen.push(self.world.get(path, self.world.operator()).await.body["data"].clone());
+        }
         seen
     }
 }
@@ -301,6 +343,8 @@ async fn every_route_that_changes_something_honours_a_key() {
     let paths = document["paths"].as_object().unwrap();
     let mut routes = 0;
     let scene = Scene::new().await;
+    // From now on the keys that it reads with were used today.
+    scene.snapshot().await;
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             let route = format!("{} {path}", method.to_uppercase());

@@ -30,6 +30,7 @@ mod metadata;
 mod monitor_price;
 mod monitors;
 mod net;
+mod operators;
 mod payment_refunds;
 mod plan_permissions;
 mod purchase;

@@ -142,6 +142,8 @@ fn organisation(account: AccountId, start: DateTime<Utc>) -> Organisation {
         currency: Currency::GBP,
         customer: None,
         spending_limit: None,
+        external_id: None,
+        metadata: domain::Metadata::default(),
         self_service_plans: true,
         created_at: start,
     }

@@ -47,6 +47,7 @@ pub async fn queued_export(
         made_at: now,
         begun_at: now,
         key_id: KeyId::new(now, random()),
+        super_admin: None,
         request_id: "req_1".to_owned(),
         stage: ExportStage::Queued,
         hold: None,

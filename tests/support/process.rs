@@ -105,6 +105,8 @@ impl TestProcess {
             currency: Currency::GBP,
             customer: None,
             spending_limit: None,
+            external_id: None,
+            metadata: domain::Metadata::default(),
             self_service_plans: true,
             created_at: now,
         };

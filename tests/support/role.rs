@@ -42,16 +42,20 @@ impl Role {
         let text = std::fs::read_to_string(path).unwrap();
         for (line, next) in text.lines().zip(text.lines().skip(1)) {
             let line = line.trim();
-            let partitions = next.split_once("dynamodb:LeadingKeys\": [\"").map_or("", |(_, rest)| rest);
-            let partitions = partitions.split('*').next().unwrap_or_default();
+            let partitions = next.split_once("dynamodb:LeadingKeys\": [").map_or("", |(_, rest)| rest);
+            let partitions: Vec<_> =
+                partitions.split('"').filter_map(|keys| keys.strip_suffix('*')).collect();
+            let partitions = if partitions.is_empty() { vec![""] } else { partitions };
             if line.starts_with("Action:") {
                 actions.clear();
             }
             if let Some(table) =
                 line.strip_prefix("Resource: !GetAtt ").and_then(|name| name.strip_suffix(".Arn"))
             {
-                let right = |action| format!("{table} {action} {partitions}").trim_end().to_owned();
-                rights.extend(actions.iter().map(right));
+                for keys in partitions {
+                    let right = |action| format!("{table} {action} {keys}").trim_end().to_owned();
+                    rights.extend(actions.iter().map(right));
+                }
             } else {
                 let named = line.split("dynamodb:").skip(1);
                 let word =

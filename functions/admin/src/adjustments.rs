@@ -7,7 +7,7 @@ use domain::{
     AccountId, Adjustment, Amount, ClaimKey, Details, Direction, Mode, OrgId, Reference, Refusal, Source,
     adjust,
 };
-use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
+use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply, duty};
 use serde::Deserialize;
 use store::{Claim, Unsettled};
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ pub(super) struct NewAdjustment {
 )]
 pub(super) async fn adjust_credits(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Money>,
     Path(org): Path<Id<OrgId>>,
     intent: Idempotent<NewAdjustment>,
 ) -> Result<Reply, ApiError> {

@@ -1,7 +1,7 @@
 //! Accounts whose stored item cannot be read.
 
 use domain::{AccountId, Reference};
-use scrip_http::{ApiError, App, Operator};
+use scrip_http::{ApiError, App, OperatorCall};
 use serde::Serialize;
 use store::{Damage, Unsettled};
 use utoipa::ToSchema;
@@ -26,7 +26,7 @@ impl From<Damage> for Unreadable {
 /// the log does.
 pub(super) async fn set_frozen(
     app: &App,
-    operator: &Operator,
+    operator: &OperatorCall,
     id: AccountId,
     frozen: bool,
     reason: &Reference,

@@ -11,6 +11,7 @@ use domain::{
 };
 use scrip_http::{
     ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Instant, Operator, Reply, TransactionView,
+    duty,
 };
 use serde::{Deserialize, Serialize};
 use store::{Claim, Job, Unsettled};
@@ -94,7 +95,7 @@ impl From<&Receipt> for Granted {
 )]
 pub(super) async fn grant(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Money>,
     Path(org): Path<Id<OrgId>>,
     intent: Idempotent<NewGrant>,
 ) -> Result<Reply, ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Allowance, Mode, OrgId};
-use scrip_http::{ApiError, App, BalanceView, Id, Operator, PathId, Reply, timestamp};
+use scrip_http::{ApiError, App, BalanceView, Id, Operator, PathId, Reply, duty, timestamp};
 use serde::Serialize;
 use store::{Inspected, Moment};
 use utoipa::ToSchema;
@@ -70,7 +70,7 @@ struct LedgerState {
 )]
 pub(super) async fn get_organisation(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Reading>,
     Path(org): Path<Id<OrgId>>,
 ) -> Result<Reply, ApiError> {
     let org = org.found()?;

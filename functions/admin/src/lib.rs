@@ -1,10 +1,13 @@
-//! `/admin/v1/…`: what operators do. Organisations, their keys, credits and terms, the catalogue, and reports.
+//! `/admin/v1/…`: what operators do. Organisations, their keys, credits and terms, the catalogue,
+//! reports, operators' keys, and the audit log.
 
 mod adjustments;
+mod audit_log;
 mod broken;
 mod grants;
 mod inspect;
 mod keys;
+mod operator_keys;
 mod organisations;
 mod packages;
 mod plan_limit;
@@ -32,8 +35,12 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(inspect::get_organisation, organisations::change_organisation))
         .routes(routes!(repair::repair_ledger))
         .routes(routes!(plan_limit::set_plan_limit))
-        .routes(routes!(keys::issue))
+        .routes(routes!(keys::issue, keys::list_keys))
         .routes(routes!(keys::revoke))
+        .routes(routes!(operator_keys::list_operator_keys, operator_keys::create_operator_key))
+        .routes(routes!(operator_keys::change_operator_key, operator_keys::revoke_operator_key))
+        .routes(routes!(operator_keys::roll_operator_key))
+        .routes(routes!(audit_log::read_audit_log))
         .routes(routes!(grants::grant))
         .routes(routes!(adjustments::adjust_credits))
         .routes(routes!(refunds::refund_debit))

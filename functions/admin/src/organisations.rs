@@ -1,17 +1,19 @@
 //! Creates and changes organisations.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Mode, OrgId, PlanId, Reference, Refusal,
+    Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Metadata, Mode, OrgId, PlanId, Reference,
+    Refusal,
 };
 use scrip_http::{
-    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, Reply, timestamp,
+    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, Reply, duty, timestamp,
 };
 use serde::{Deserialize, Serialize};
-use store::{ClaimsOf, Organisation};
+use store::{ClaimsOf, Organisation, OrganisationChange};
 use utoipa::ToSchema;
 
 /// An organisation to create.
@@ -21,6 +23,12 @@ pub(super) struct NewOrganisation {
     /// The organisation's name.
     #[schema(value_type = String, max_length = 255)]
     name: Reference,
+    /// Your own id of the organisation, by which you find it too; it cannot be changed. No two organisations have the same.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    external_id: Option<Reference>,
+    /// Your own key and value pairs.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    metadata: Option<Metadata>,
     /// A plan of the catalogue; `free` if left out. Keys work on plans with API access: `professional` and
     /// `enterprise` have it, `free` and `basic` do not.
     plan: Option<String>,
@@ -39,7 +47,13 @@ pub(super) struct NewOrganisation {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "selfServicePlans": true }))]
-pub(super) struct OrganisationChange {
+pub(super) struct OrganisationChanges {
+    /// The organisation's name.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Option<Reference>,
+    /// Your own key and value pairs, in place of the present ones.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    metadata: Option<Metadata>,
     /// Whether its own keys may choose a more expensive plan. They may always choose a cheaper one.
     self_service_plans: Option<bool>,
 }
@@ -51,6 +65,10 @@ pub(super) struct OrganisationChange {
 struct OrganisationView {
     organisation_id: String,
     name: String,
+    /// The operator's own id of the organisation.
+    external_id: Option<String>,
+    /// The operator's own key and value pairs.
+    metadata: BTreeMap<String, String>,
     plan: String,
     /// Credits a month; null for an unlimited plan.
     allowance: Option<u64>,
@@ -69,11 +87,14 @@ struct OrganisationView {
     tag = "operator",
     params(IdempotencyHeader),
     request_body = NewOrganisation,
-    responses((status = 201, body = OrganisationView)),
+    responses(
+        (status = 201, body = OrganisationView),
+        (status = 409, description = "CONFLICT: another organisation has this externalId"),
+    ),
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Customers>,
     intent: Idempotent<NewOrganisation>,
 ) -> Result<Reply, ApiError> {
     let moment = operator.call.moment;
@@ -91,6 +112,8 @@ pub(super) async fn create(
     let organisation = Organisation {
         org: OrgId::from(made.id),
         name: wanted.name.as_str().to_owned(),
+        external_id: wanted.external_id,
+        metadata: wanted.metadata.unwrap_or_default(),
         plan: known.plan.clone(),
         allowance,
         customer: None,
@@ -109,20 +132,21 @@ pub(super) async fn create(
     path = "/admin/v1/organisations/{id}",
     tag = "operator",
     params(("id" = String, Path, description = "org_…")),
-    request_body = OrganisationChange,
+    request_body = OrganisationChanges,
     responses((status = 200, body = OrganisationView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn change_organisation(
     State(app): State<Arc<App>>,
-    _: Operator,
+    operator: Operator<duty::Customers>,
     Path(org): Path<Id<OrgId>>,
-    Once { body: OrganisationChange { self_service_plans }, .. }: Once<OrganisationChange>,
+    Once { body, .. }: Once<OrganisationChanges>,
 ) -> Result<Reply, ApiError> {
+    let OrganisationChanges { name, metadata, self_service_plans } = body;
     let org = org.found()?;
-    let changed = match self_service_plans {
-        Some(allowed) => app.settings.set_self_service_plans(org, allowed).await?,
-        None => app.settings.current_organisation(org).await?,
-    };
+    let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    operator.call.was(&OrganisationView::from(known))?;
+    let change = OrganisationChange { name, metadata, self_service_plans };
+    let changed = app.settings.change_organisation(org, &change).await?;
     Reply::ok(&OrganisationView::from(changed.ok_or(OrgId::NOT_FOUND)?))
 }
 
@@ -131,6 +155,8 @@ impl From<Organisation> for OrganisationView {
         Self {
             organisation_id: organisation.org.to_string(),
             name: organisation.name,
+            external_id: organisation.external_id.map(|id| id.as_str().to_owned()),
+            metadata: organisation.metadata.into(),
             plan: organisation.plan.0,
             allowance: match organisation.allowance {
                 Allowance::Monthly(credits) => Some(credits.get()),
@@ -144,7 +170,11 @@ impl From<Organisation> for OrganisationView {
 }
 
 async fn open(app: &App, organisation: &Organisation, moment: store::Moment) -> Result<(), ApiError> {
-    app.settings.add_organisation(organisation).await?;
+    if app.settings.add_organisation(organisation).await?.is_some() {
+        return Err(ApiError::Conflict(
+            "another organisation has this externalId; choose another one, or read that organisation with it",
+        ));
+    }
     for mode in [Mode::Live, Mode::Test] {
         let id = AccountId { org: organisation.org, mode };
         let Organisation { plan, allowance, created_at, .. } = organisation;

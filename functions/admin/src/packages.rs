@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{Amount, EffectiveTime, Money, PackageId, PackageList, PackageUpdate, Reference, Service};
-use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, timestamp};
+use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, duty, timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,7 +63,7 @@ struct PackageVersion {
 )]
 pub(super) async fn set_package(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Catalogue>,
     Path(package): Path<String>,
     Once { body: wanted, .. }: Once<NewPackage>,
 ) -> Result<Reply, ApiError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{Account, AccountId, Credits, CreditsWithin, Mode, OrgId, PLAN_CAP, PLAN_CAP_MAX, set_cap};
-use scrip_http::{ApiError, App, Id, Once, Operator, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, Reply, duty};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,7 +43,7 @@ struct SafetyLimit {
 )]
 pub(super) async fn set_plan_limit(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Money>,
     Path(org): Path<Id<OrgId>>,
     Once { body: NewSafetyLimit { limit, mode }, .. }: Once<NewSafetyLimit>,
 ) -> Result<Reply, ApiError> {

@@ -9,7 +9,7 @@ use domain::{
     Allowance, Amount, Credits, Currency, EffectiveTime, Plan, PlanFee, PlanId, PlanList, PlanUpdate,
     Reference,
 };
-use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, timestamp};
+use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, duty, timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -86,7 +86,7 @@ struct PlanVersion {
 )]
 pub(super) async fn set_plan(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Catalogue>,
     Path(plan): Path<String>,
     Once { body: wanted, .. }: Once<NewPlan>,
 ) -> Result<Reply, ApiError> {

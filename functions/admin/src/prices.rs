@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::TimeDelta;
 use domain::{CreditsWithin, EffectiveTime, Operation, Price, PriceCategory, PriceList, PriceUpdate};
-use scrip_http::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply};
+use scrip_http::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply, duty};
 use serde::Deserialize;
 use store::Moment;
 use utoipa::ToSchema;
@@ -46,7 +46,7 @@ pub(super) struct NewPrice {
 )]
 pub(super) async fn set_price(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Catalogue>,
     Path(operation): Path<String>,
     Once { body: wanted, .. }: Once<NewPrice>,
 ) -> Result<Reply, ApiError> {

@@ -7,7 +7,9 @@ use domain::{
     AccountId, ClaimKey, EntryId, Mode, Money, OrgId, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState,
 };
-use scrip_http::{ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, PathId, Reply};
+use scrip_http::{
+    ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, PathId, Reply, duty,
+};
 use serde::{Deserialize, Serialize};
 use store::ClaimsOf;
 use utoipa::ToSchema;
@@ -91,7 +93,7 @@ struct RefundedPurchase {
 )]
 pub(super) async fn refund_purchase(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Money>,
     Path(path): Path<(Id<OrgId>, Id<PurchaseName>)>,
     intent: Idempotent<PurchaseRefund>,
 ) -> Result<Reply, ApiError> {

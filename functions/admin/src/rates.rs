@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{Currency, ExchangeRateList, Rate};
-use scrip_http::{ApiError, App, ExchangeRateView, Once, Operator, Reply};
+use scrip_http::{ApiError, App, ExchangeRateView, Once, Operator, Reply, duty};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -36,7 +36,7 @@ pub(super) struct NewRate {
 )]
 pub(super) async fn set_rate(
     State(app): State<Arc<App>>,
-    _: Operator,
+    _: Operator<duty::Catalogue>,
     Path(path): Path<(String, String)>,
     Once { body: NewRate { rate }, .. }: Once<NewRate>,
 ) -> Result<Reply, ApiError> {
@@ -54,7 +54,10 @@ pub(super) async fn set_rate(
     tag = "operator",
     responses((status = 200, body = Vec<ExchangeRateView>)),
 )]
-pub(super) async fn list_rates(State(app): State<Arc<App>>, operator: Operator) -> Result<Reply, ApiError> {
+pub(super) async fn list_rates(
+    State(app): State<Arc<App>>,
+    operator: Operator<duty::Reading>,
+) -> Result<Reply, ApiError> {
     let catalogue = app.settings.catalogue(operator.call.moment.wall).await?;
     let rates: Vec<_> =
         catalogue.rates.iter().map(|(from, to, rate)| ExchangeRateView::new(from, to, rate)).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, OrgId, Reference, RefundReason};
-use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
+use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply, duty};
 use serde::Deserialize;
 use store::{Claim, Refund, RefundAuthority};
 use utoipa::ToSchema;
@@ -53,7 +53,7 @@ pub(super) struct OperatorRefund {
 )]
 pub(super) async fn refund_debit(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Customers>,
     Path(org): Path<Id<OrgId>>,
     intent: Idempotent<OperatorRefund>,
 ) -> Result<Reply, ApiError> {

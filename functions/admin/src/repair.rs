@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use domain::{Account, AccountId, ClaimKey, Details, Mode, OrgId, Receipt, Reference};
 use scrip_http::{
-    ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, Reply, TransactionView,
+    ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, Reply, TransactionView, duty,
 };
 use serde::{Deserialize, Serialize};
 use store::{Claim, Rebuild, Rebuilt, Repaired, Unsettled};
@@ -73,7 +73,7 @@ struct RepairPlan {
 )]
 pub(super) async fn repair_ledger(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Customers>,
     Path(org): Path<Id<OrgId>>,
     intent: Idempotent<RepairRequest>,
 ) -> Result<Reply, ApiError> {

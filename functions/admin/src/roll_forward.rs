@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::{Currency, Period, Source, ValueFlow};
-use scrip_http::{ApiError, App, Operator, QueryParams, Reply, timestamp};
+use scrip_http::{ApiError, App, Operator, QueryParams, Reply, duty, timestamp};
 use serde::{Deserialize, Serialize};
 use store::{AccountWaits, DIRECTORY_SHARDS, Fault, RollForwardPart};
 use utoipa::{IntoParams, ToSchema};
@@ -156,7 +156,7 @@ struct WaitingOrganisation {
 )]
 pub(super) async fn roll_forward(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Reading>,
     QueryParams(RollForwardQuery { month, currency }): QueryParams<RollForwardQuery>,
 ) -> Result<Reply, ApiError> {
     let now = operator.call.moment.now;

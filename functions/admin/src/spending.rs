@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{AccountId, Mode, Money, OrgId, SpendingLimit};
-use scrip_http::{ApiError, App, Id, Once, Operator, PathId, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, PathId, Reply, duty};
 use serde::{Deserialize, Serialize};
 use store::{Moment, Organisation};
 use utoipa::ToSchema;
@@ -47,7 +47,7 @@ struct SpendingTerms {
 )]
 pub(super) async fn set_spending_limit(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Money>,
     Path(org): Path<Id<OrgId>>,
     Once { body: NewSpendingLimit { per_day: limit }, .. }: Once<NewSpendingLimit>,
 ) -> Result<Reply, ApiError> {

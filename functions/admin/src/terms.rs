@@ -8,7 +8,9 @@ use domain::{
     Account, AccountId, Allowed, Attempt, Credits, Details, Fingerprint, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
-use scrip_http::{ApiError, App, Id, LastKnownOperator, Once, Operator, PostPaidView, Reply};
+use scrip_http::{
+    ApiError, App, Id, LastKnownOperator, Once, Operator, OperatorCall, PostPaidView, Reply, duty,
+};
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Serialize};
 use store::{Claim, Unsettled, system_key};
@@ -63,7 +65,7 @@ struct TermsView {
 )]
 pub(super) async fn set_post_paid(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Money>,
     Path(org): Path<Id<OrgId>>,
     Once { body: NewLimit { limit, mode }, .. }: Once<NewLimit>,
 ) -> Result<Reply, ApiError> {
@@ -89,7 +91,7 @@ pub(super) async fn set_post_paid(
 )]
 pub(super) async fn freeze(
     State(app): State<Arc<App>>,
-    LastKnownOperator(operator): LastKnownOperator,
+    LastKnownOperator(operator): LastKnownOperator<duty::Customers>,
     Path(org): Path<Id<OrgId>>,
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
@@ -107,7 +109,7 @@ pub(super) async fn freeze(
 )]
 pub(super) async fn unfreeze(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Customers>,
     Path(org): Path<Id<OrgId>>,
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
@@ -120,7 +122,7 @@ struct Freeze {
     reason: Reference,
 }
 
-async fn set(app: &App, operator: &Operator, org: OrgId, freeze: Freeze) -> Result<Reply, ApiError> {
+async fn set(app: &App, operator: &OperatorCall, org: OrgId, freeze: Freeze) -> Result<Reply, ApiError> {
     let Freeze { frozen, reason } = freeze;
     let change = |mode| {
         let is_so = move |account: &Account| account.frozen == frozen;
@@ -159,7 +161,7 @@ async fn set(app: &App, operator: &Operator, org: OrgId, freeze: Freeze) -> Resu
 
 /// The operator who changes terms, and the reason.
 pub(super) struct Author<'a> {
-    pub(super) operator: &'a Operator,
+    pub(super) operator: &'a OperatorCall,
     pub(super) reason: Option<&'a Reference>,
 }
 

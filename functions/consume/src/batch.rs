@@ -108,6 +108,7 @@ pub(super) async fn batch(
     let details = Details {
         items,
         key_id: Some(caller.key),
+        super_admin: caller.super_admin(),
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };

@@ -63,6 +63,7 @@ async fn consume(
     }
     let (request, mut details) = asked.priced(&catalogue.prices, moment.now)?;
     details.key_id = Some(caller.key);
+    details.super_admin = caller.super_admin();
     details.request_id = Some(caller.call.id.to_string());
     let key = ClaimKey::Caller(intent.key);
     let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };

@@ -134,6 +134,7 @@ async fn asked(
         made_at: made.at,
         begun_at: app.clock.now(),
         key_id: caller.key,
+        super_admin: caller.super_admin(),
         request_id: caller.call.id.to_string(),
         stage: ExportStage::Begun,
         hold: None,

@@ -102,6 +102,7 @@ async fn make_hold(
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let (request, mut details) = intent.body.priced(&catalogue.prices, moment.now)?;
     details.key_id = Some(caller.key);
+    details.super_admin = caller.super_admin();
     details.request_id = Some(caller.call.id.to_string());
     if let Some(end) = details.expires_at {
         // The job comes first, so that a crash before the answer cannot leave the hold without an end.
@@ -222,6 +223,7 @@ async fn draw_down(
     let hold = find(app, caller, id).await?;
     let details = Details {
         key_id: Some(caller.key),
+        super_admin: caller.super_admin(),
         request_id: Some(caller.call.id.to_string()),
         ..hold_details(&hold)
     };

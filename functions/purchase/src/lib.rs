@@ -136,6 +136,7 @@ impl CallersOrder<'_> {
         let purchase = domain::Purchase {
             rate,
             key_id: Some(caller.key),
+            super_admin: caller.super_admin(),
             request_id: Some(caller.call.id.to_string()),
             ..domain::Purchase::begun(id, offer, intent.body.payment_method, made.at)
         };

@@ -133,6 +133,7 @@ async fn settle<S: Needs>(
     let details = Details {
         description: request.note.clone(),
         key_id: Some(caller.key),
+        super_admin: caller.super_admin(),
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };

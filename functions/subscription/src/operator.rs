@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{AccountId, Allowance, Allowed, ChangePlanCause, Details, Mode, OrgId, PlanId};
-use scrip_http::{ApiError, App, Id, Once, Operator, PathId, QueryParams, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, PathId, QueryParams, Reply, duty};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -46,7 +46,7 @@ pub(super) struct OperatorSubscription {
 )]
 pub(super) async fn set_subscription(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    operator: Operator<duty::Money>,
     Path(org): Path<Id<OrgId>>,
     QueryParams(PreviewQuery { preview: is_preview }): QueryParams<PreviewQuery>,
     Once { body, id: request }: Once<OperatorSubscription>,

@@ -81,6 +81,7 @@ pub(super) async fn change_subscription(
     }
     let details = Details {
         key_id: Some(caller.key),
+        super_admin: caller.super_admin(),
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{AllowedIps, ApiKeyAction, ApiKeyChange, ApiKeySecret, KeyId, Reference, Scope};
+use domain::{AllowedIps, ApiKey, ApiKeyAction, ApiKeyChange, ApiKeySecret, KeyId, Reference, Scope};
 use scrip_http::{
     ApiError, ApiKeyView, App, Caller, ExpiryField, Id, IssuedApiKey, KeyOrigin, Listing, NewApiKey,
     NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply, may,
@@ -159,19 +159,16 @@ pub(super) async fn change_api_key(
     let change = ApiKeyChange {
         name: body.name,
         scopes: body.scopes,
+        role: None,
         expires_at: body.expires_at.map(|end| end.after(moment.now)).transpose()?,
         allowed_ips: body.allowed_ips,
     };
     key.is_within(caller.scopes())?;
     key.clone().changed(change.clone()).is_within(caller.scopes())?;
-    let key = match app.settings.change_key(Some(account.org), key.key_id, &change).await? {
-        ChangedKey::Changed(key) => key,
-        ChangedKey::Revoked => return Err(REVOKED),
-        ChangedKey::Absent => return Err(KeyId::NOT_FOUND),
-    };
-    let changed = notice(&key, caller.key, ApiKeyAction::Changed(id));
-    app.ledger.emit(ledger_of(account, &key), &changed, moment).await?;
-    Reply::ok(&ApiKeyView::of(ListedKey { key: *key, last_used, previous }, moment.now))
+    let key = changed(app.settings.change_key(Some(account.org), key.key_id, &change).await?)?;
+    let notice = notice(&key, caller.key, ApiKeyAction::Changed(id));
+    app.ledger.emit(ledger_of(account, &key), &notice, moment).await?;
+    Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous }, moment.now))
 }
 
 /// Revokes an API key at once, with both its secrets. Other functions notice it within 5 seconds. A revoked key stays in
@@ -191,9 +188,18 @@ pub(super) async fn revoke_api_key(
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
     let ListedKey { key, last_used, .. } = find(&app, account, id).await?;
-    let key =
-        app.settings.revoke(Some(account.org), key.key_id, moment.now).await?.ok_or(KeyId::NOT_FOUND)?;
+    let key = changed(app.settings.revoke(Some(account.org), key.key_id, moment.now).await?)?;
     let revoked = notice(&key, caller.key, ApiKeyAction::Revoked);
     app.ledger.emit(ledger_of(account, &key), &revoked, moment).await?;
     Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous: None }, moment.now))
+}
+
+/// The key after a change of it.
+fn changed(outcome: ChangedKey) -> Result<ApiKey, ApiError> {
+    match outcome {
+        ChangedKey::Changed(key) => Ok(*key),
+        ChangedKey::Revoked => Err(REVOKED),
+        // Only an operator's key can be the last owner's.
+        ChangedKey::Absent | ChangedKey::LastOwner => Err(KeyId::NOT_FOUND),
+    }
 }

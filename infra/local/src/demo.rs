@@ -150,6 +150,8 @@ fn demo_organisation(org: OrgId, name: &str, allowance: Allowance) -> Organisati
         customer: None,
         spending_limit: None,
         currency: Currency::GBP,
+        external_id: None,
+        metadata: domain::Metadata::default(),
         self_service_plans: true,
         created_at: org.time(),
     }

@@ -13,8 +13,9 @@ const KEY: &str = "WebhookKey";
 /// The files of a bucket: the narrowest resource that S3 has for files whose names are not known beforehand.
 const FILES: &str = "${ExportBucket.Arn}/*";
 
-/// The partitions of a table that a function may write to: those with the days on which keys were last used.
-const KEY_USES: &str = ", keys USED#*";
+/// The partitions of a table that a function may write to: those with the days on which keys were last used, and those of
+/// the audit log.
+const PARTITIONS: [&str; 2] = [", keys USED#*", ", keys AUDIT#*"];
 
 /// Checks that no policy has a wildcard, and that roles and environments are those of the tables.
 pub(crate) fn check(template: &Value) -> Result<()> {
@@ -34,10 +35,8 @@ fn has_no_wildcard(name: &str, resource: &Value) -> Result<()> {
     for line in lines {
         // What is denied may be everything.
         let is_denied = line.starts_with("Deny ");
-        ensure!(
-            is_denied || !line.replace(FILES, "").replace(KEY_USES, "").contains('*'),
-            "{name}: no right is a wildcard: {line}"
-        );
+        let known = PARTITIONS.iter().fold(line.replace(FILES, ""), |line, keys| line.replace(keys, ""));
+        ensure!(is_denied || !known.contains('*'), "{name}: no right is a wildcard: {line}");
     }
     let is_role = is(resource, "AWS::IAM::Role");
     let policies = resource.pointer("/Properties/Policies");

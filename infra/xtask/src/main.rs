@@ -10,6 +10,7 @@ mod grant_tables;
 mod grants;
 mod guided;
 mod http;
+mod key_routes;
 mod lambda;
 mod lint;
 mod localstripe;

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+use crate::key_routes::{manage_keys, manage_operators};
 use crate::machine::ScripProcess;
 use crate::project::Project;
 use crate::route_caller::{Gateway, RouteCaller};
@@ -17,6 +18,7 @@ pub(crate) fn check(project: &Project, url: &str, machine: &ScripProcess) -> Res
     batch_and_refund(api, &machine.api_key)?;
     purchase(api, machine)?;
     operate(api, &machine.operator_key)?;
+    manage_operators(api, &machine.operator_key)?;
     use_another_organisation(api, &machine.operator_key)?;
     change_catalogue(api, &machine.operator_key)?;
     api.called_every_route(project)
@@ -172,6 +174,8 @@ fn operate(api: &Gateway<'_>, key: &str) -> Result<()> {
     ensure!(adjusted.number("/data/balance/bonusCredits")? == 25, "{}", adjusted.body);
     let terms = operator.put(&format!("{organisation}/post-paid"), &json!({ "limit": 100 }))?;
     ensure!(terms.number("/data/postPaid/limit")? == 100, "{}", terms.body);
+    let keys = operator.get(&format!("{organisation}/keys"), 200)?;
+    ensure!(keys.at("/data/0/keyId")? == issued.at("/data/keyId")?, "{}", keys.body);
     let per_day = json!({ "perDay": { "amount": 50_000, "currency": "GBP" } });
     operator.put(&format!("{organisation}/spending-limit"), &per_day)?;
     operator.patch(&organisation, &json!({ "selfServicePlans": true }))?;
@@ -225,25 +229,6 @@ fn use_another_organisation(api: &Gateway<'_>, key: &str) -> Result<()> {
     operator.post(&format!("{organisation}/grants"), "route-grant-for-a-day", &body)?;
     refund_purchase(&operator, &organisation, &test)?;
     pass_a_month(&live, &test)
-}
-
-/// The organisation issues a key of its own, and gives it a new secret.
-fn manage_keys(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Result<()> {
-    const KEYS: &str = "/api/v3/api-keys";
-    let body = json!({ "mode": "live", "name": "Reports", "scopes": ["credits:read"] });
-    let made = customer.post(KEYS, "route-own-key", &body)?;
-    let key = format!("{KEYS}/{}", made.at("/data/keyId")?);
-    let changed = customer.patch(&key, &json!({ "allowedIps": ["127.0.0.1", "198.51.100.7"] }))?;
-    ensure!(changed.at("/data/name")? == "Reports", "{}", changed.body);
-    let rolled = customer.post(&format!("{key}/roll"), "route-roll", &json!({ "graceSeconds": 60 }))?;
-    for secret in [made.at("/data/key")?, rolled.at("/data/key")?] {
-        RouteCaller { api, key: Some(secret) }.get("/api/v3/credits/balance", 200)?;
-    }
-    ensure!(customer.get(&key, 200)?.at("/data/status")? == "active", "{}", rolled.body);
-    customer.call("DELETE", &key, 200)?;
-    let listed = customer.get(KEYS, 200)?;
-    ensure!(listed.at("/data/0/status")? == "revoked", "{}", listed.body);
-    Ok(())
 }
 
 /// The operator refunds the money of a purchase.

@@ -30,6 +30,7 @@ pub(crate) async fn hold(
         purpose: Some(debit.operation.clone()),
         resource_id: Reference::try_from(export.key.export.to_string()).ok(),
         key_id: Some(export.key_id),
+        super_admin: export.super_admin,
         request_id: Some(export.request_id.clone()),
         expires_at: Some(ends),
         ..Details::default()
@@ -88,6 +89,7 @@ async fn draw_down(
     let (key, fingerprint) = (system_key(&name)?, Fingerprint(name));
     let details = Details {
         key_id: Some(export.key_id),
+        super_admin: export.super_admin,
         request_id: Some(export.request_id.clone()),
         ..hold_details(&hold)
     };

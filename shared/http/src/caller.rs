@@ -1,31 +1,39 @@
-//! Who calls: an organisation with a scope, or an operator.
+//! Who calls for an organisation, with which scope.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::{ApiError, App, RequestContext, verifik};
-use domain::{AccountId, ApiKeySecret, Denial, KeyId, Principal, Scope};
-use store::Fault;
+use super::audit;
+use super::identity::{OperatorCall, OrganisationCaller, identify, not_current};
+use super::{ApiError, App, RequestContext};
+use domain::{AccountId, Denial, KeyId, Scope};
 
-/// An organisation that calls with a key that has the scope `S`.
+/// An organisation that calls with a key that has the scope `S`, or an operator who acts for it.
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
-    /// The account that the key belongs to.
+    /// The account that the key belongs to, or that the operator has named.
     pub account: AccountId,
     /// The key.
     pub key: KeyId,
     /// The request.
     pub call: RequestContext,
     scopes: BTreeSet<Scope>,
+    /// Whether an operator acts for the organisation.
+    is_operator: bool,
     needs: PhantomData<S>,
 }
 
 impl<S> Caller<S> {
+    /// The operator's key, `superAdmin` in transactions, if an operator acts for the organisation.
+    #[must_use]
+    pub fn super_admin(&self) -> Option<KeyId> {
+        self.is_operator.then_some(self.key)
+    }
+
     /// The caller's scopes.
     #[must_use]
     pub fn scopes(&self) -> &BTreeSet<Scope> {
@@ -40,20 +48,6 @@ impl<S> Caller<S> {
         if self.scopes.contains(&scope) { Ok(()) } else { Err(Denial::Lacks(scope).into()) }
     }
 }
-
-/// An operator. A request that does more than read needs a key that was read in the last minute, also while the settings
-/// cannot be read.
-#[derive(Clone, Debug)]
-pub struct Operator {
-    /// The key's id, `superAdmin` in transactions.
-    pub key: KeyId,
-    /// The request.
-    pub call: RequestContext,
-}
-
-/// An operator whose key may be the last known one: for what must be possible while the settings cannot be read.
-#[derive(Clone, Debug)]
-pub struct LastKnownOperator(pub Operator);
 
 /// The scope that a route needs.
 pub trait Needs: Send + Sync {
@@ -151,92 +145,24 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Identified { call, principal, is_current } = identify(parts, app).await?;
-        let Principal::Organisation { account, key, scopes } = principal else {
-            return Err(Denial::WrongSide(
-                "an operator's key works under /admin/v1/; use a key of the organisation",
-            )
-            .into());
-        };
+        let identified = identify(parts, app).await?;
+        let is_current = identified.is_current;
+        let OrganisationCaller { call, account, key, scopes, role } =
+            identified.organisation(parts, app).await?;
         if !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
             return Err(Denial::Lacks(S::SCOPE).into());
         }
         if S::CHANGES_SETTINGS && !is_current {
             return Err(not_current());
         }
+        if let Some(role) = role.filter(|_| S::CHANGES_SETTINGS && !parts.method.is_safe()) {
+            audit::begin(app, &OperatorCall { key, role, call: call.clone() }, parts).await?;
+        }
         // Only a test ledger has a clock of its own; for a live ledger nothing is read.
         let call = match app.ledger.test_clock(account).await? {
             Some(own) => call.at(own),
             None => call,
         };
-        Ok(Self { account, key, call, scopes, needs: PhantomData })
+        Ok(Self { account, key, call, scopes, is_operator: role.is_some(), needs: PhantomData })
     }
-}
-
-impl FromRequestParts<Arc<App>> for Operator {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let (operator, is_current) = operator(parts, app).await?;
-        if is_current || parts.method.is_safe() { Ok(operator) } else { Err(not_current()) }
-    }
-}
-
-impl FromRequestParts<Arc<App>> for LastKnownOperator {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        operator(parts, app).await.map(|(operator, _)| Self(operator))
-    }
-}
-
-/// The operator who calls, and whether the key is current.
-async fn operator(parts: &mut Parts, app: &Arc<App>) -> Result<(Operator, bool), ApiError> {
-    let Identified { call, principal, is_current } = identify(parts, app).await?;
-    match principal {
-        Principal::Operator { key } => Ok((Operator { key, call }, is_current)),
-        Principal::Organisation { .. } => {
-            Err(Denial::WrongSide("/admin/v1/ is for operators; use an operator's key").into())
-        }
-    }
-}
-
-/// The error while the settings cannot be read, for a request that does not decide on the last known ones.
-fn not_current() -> ApiError {
-    Fault::Unavailable { doing: "read an API key", source: "it is not current".into() }.into()
-}
-
-/// A caller whose key was admitted.
-struct Identified {
-    call: RequestContext,
-    principal: Principal,
-    /// Whether the key was read in the last minute.
-    is_current: bool,
-}
-
-/// Identifies the caller. This is the only way from an `Authorization` header to a principal.
-async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identified, ApiError> {
-    let Ok(call) = RequestContext::from_request_parts(parts, app).await;
-    let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
-    let value = match (sent.next(), sent.next()) {
-        (None, _) => return Err(ApiError::MissingKey),
-        (Some(value), None) => value.to_str().unwrap_or_default(),
-        (Some(_), Some(_)) => return Err(ApiError::InvalidKey),
-    };
-    let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
-    let is_key = scheme.eq_ignore_ascii_case("bearer")
-        || verifik::is_below(parts.uri.path()) && scheme.eq_ignore_ascii_case(verifik::SCHEME);
-    if is_key && key.trim().is_empty() {
-        return Err(ApiError::MissingKey);
-    }
-    let secret = Some(key.trim()).filter(|_| is_key).and_then(ApiKeySecret::parse);
-    let secret = secret.ok_or(ApiError::InvalidKey)?;
-    let known = app.settings.find_key(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
-    let principal = known.key.admit(known.plan.as_ref(), call.from, call.moment.now)?;
-    if let Principal::Organisation { account, .. } = &principal {
-        call.of(*account);
-    }
-    // `Once` reads it to know whose idempotency key the request has.
-    parts.extensions.insert(principal.clone());
-    Ok(Identified { call, principal, is_current: known.is_current })
 }

@@ -9,8 +9,10 @@ use chrono::{DateTime, Utc};
 use http::Extensions;
 use http::request::Parts;
 use lambda_http::request::RequestContext as GatewayContext;
+use serde::Serialize;
 use tokio::time::Instant;
 
+use super::ApiError;
 use domain::{AccountId, Mode};
 use store::{ChangeAttempt, ChangeRequest, Moment};
 
@@ -29,6 +31,16 @@ pub struct RequestContext {
     account: Arc<OnceLock<AccountId>>,
     own_time: Arc<OnceLock<DateTime<Utc>>>,
     ongoing: Arc<OnceLock<Ongoing>>,
+    audited: Arc<OnceLock<Audited>>,
+}
+
+/// What the audit log has of a request, besides what its headers say.
+#[derive(Debug, Default)]
+pub(super) struct Audited {
+    /// The body, as JSON.
+    pub(super) asked: OnceLock<String>,
+    /// What the request changes, as it was before, as JSON.
+    pub(super) before: OnceLock<String>,
 }
 
 /// The change that the handler makes, for the layer that keeps its answer.
@@ -48,6 +60,35 @@ impl RequestContext {
             account: Arc::default(),
             own_time: Arc::default(),
             ongoing: Arc::default(),
+            audited: Arc::default(),
+        }
+    }
+
+    /// Records what an operator's request changes, as it was before, for the audit log. The answer is what it is after.
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn was(&self, before: &impl Serialize) -> Result<(), ApiError> {
+        if let Some(audited) = self.audited() {
+            let before = serde_json::to_string(before).map_err(ApiError::unwritable)?;
+            audited.before.get_or_init(|| before);
+        }
+        Ok(())
+    }
+
+    /// Records that the request is in the audit log.
+    pub(super) fn is_audited(&self) {
+        self.audited.get_or_init(Audited::default);
+    }
+
+    pub(super) fn audited(&self) -> Option<&Audited> {
+        self.audited.get()
+    }
+
+    /// Records the body of a request that is in the audit log.
+    pub(super) fn asked(&self, body: &[u8]) {
+        if let Some(audited) = self.audited() {
+            audited.asked.get_or_init(|| String::from_utf8_lossy(body).into_owned());
         }
     }
 

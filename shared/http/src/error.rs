@@ -214,7 +214,11 @@ impl ApiError {
             }
             Self::Denied(Denial::NoApiAccess) => (StatusCode::FORBIDDEN, "API_ACCESS_NOT_INCLUDED"),
             Self::Denied(
-                Denial::Address(_) | Denial::WrongSide(_) | Denial::Lacks(_) | Denial::CannotGive(_),
+                Denial::Address(_)
+                | Denial::WrongSide(_)
+                | Denial::Lacks(_)
+                | Denial::Role(..)
+                | Denial::CannotGive(_),
             ) => (StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
             Self::CatalogueFull(_) => (StatusCode::CONFLICT, "CONFLICT"),

@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use super::{ApiError, App, IdempotencyHeader, body};
+use super::{ApiError, App, IdempotencyHeader, RequestContext, body};
 use domain::{Fingerprint, IdempotencyKey};
 
 /// A request that needs an idempotency key: its JSON body of at most `BYTES` bytes, the key, and the fingerprint that
@@ -76,16 +76,24 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for MaybeIdempotent<T> {
 pub(super) struct Target {
     method: String,
     pub(super) path: String,
+    call: Option<RequestContext>,
 }
 
 impl Target {
     pub(super) fn of(request: &Request) -> Self {
-        Self { method: request.method().as_str().to_owned(), path: request.uri().path().to_owned() }
+        Self {
+            method: request.method().as_str().to_owned(),
+            path: request.uri().path().to_owned(),
+            call: request.extensions().get().cloned(),
+        }
     }
 
     /// The body, and the fingerprint of the request.
     pub(super) fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<(T, Fingerprint), ApiError> {
         let body = body::parse(bytes)?;
+        if let Some(call) = &self.call {
+            call.asked(bytes);
+        }
         Ok((body, body::fingerprint(&self.method, &self.path, bytes)?))
     }
 }

@@ -20,7 +20,7 @@ use super::context::address_of;
 use super::error::ApiErrorBody;
 use super::etag::{IfNoneMatch, edition_tag, tag};
 use super::known_parameters::KnownParameters;
-use super::{ApiError, App, Reply, RequestContext, once, timestamp, verifik};
+use super::{ApiError, App, Reply, RequestContext, audit, once, timestamp, verifik};
 
 /// How long a cache may keep a public answer: as long as a warm function keeps the catalogue.
 const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60");
@@ -115,6 +115,9 @@ async fn envelop(State(layer): State<Layer>, mut request: Request, next: Next) -
         Ok(()) => once::conclude(&layer.app, &call, next.run(request).await).await,
         Err(error) => error.into_response(),
     };
+    if let Some(outcome) = audit::outcome(&call, &response) {
+        audit::end(&layer.app, &call, &outcome).await;
+    }
     let response = match shape {
         AnswerShape::Scrip => write(&call, response, &known),
         AnswerShape::Verifik { is_route } => verifik::write(&call, response, is_route),

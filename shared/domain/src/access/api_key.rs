@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, AllowedIps, ApiKeySecret, Denial, KeyId, Mode, OrgId, Plan, Reference, Scope};
+use crate::{
+    AccountId, AllowedIps, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Plan, Reference, Scope,
+};
 
 /// An API key as stored: everything but the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +21,12 @@ pub struct ApiKey {
     pub org: Option<OrgId>,
     /// The mode of its ledger.
     pub mode: Mode,
-    /// Its scopes. An operator's key has none: it may do everything that operators may.
+    /// Its scopes. An operator's key has none: its role says what it may do.
     pub scopes: BTreeSet<Scope>,
+    /// The role of an operator's key; `None` for the key of an organisation, and for operators' keys that were issued
+    /// before there were roles: they are owners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<OperatorRole>,
     /// The last four characters, by which people recognise it.
     pub last4: String,
     /// The time when it was issued.
@@ -53,6 +59,8 @@ pub struct ApiKeyChange {
     pub name: Option<Reference>,
     /// Its scopes.
     pub scopes: Option<BTreeSet<Scope>>,
+    /// Its role, for an operator's key.
+    pub role: Option<OperatorRole>,
     /// Its end; `Some(None)` for none.
     pub expires_at: Option<Option<DateTime<Utc>>>,
     /// The addresses from which it may be used.
@@ -83,10 +91,12 @@ pub enum Principal {
         /// Its scopes.
         scopes: BTreeSet<Scope>,
     },
-    /// The operator of the service.
+    /// An operator of the service.
     Operator {
         /// The key.
         key: KeyId,
+        /// Its role.
+        role: OperatorRole,
     },
 }
 
@@ -105,6 +115,7 @@ impl ApiKey {
             org,
             mode: secret.mode(),
             scopes,
+            role: None,
             last4: secret.last4(),
             created_at: at,
             created_by: None,
@@ -146,9 +157,24 @@ impl ApiKey {
         if !self.allowed_ips.admit(from) {
             return Err(Denial::Address(from));
         }
-        let Some(org) = self.org else { return Ok(Principal::Operator { key: self.key_id }) };
+        let Some(org) = self.org else {
+            return Ok(Principal::Operator { key: self.key_id, role: self.operator_role() });
+        };
         let account = AccountId { org, mode: self.mode };
         Ok(Principal::Organisation { account, key: self.key_id, scopes: self.scopes.clone() })
+    }
+
+    /// The role of an operator's key.
+    #[must_use]
+    pub fn operator_role(&self) -> OperatorRole {
+        self.role.unwrap_or(OperatorRole::Owner)
+    }
+
+    /// Whether it is an operator's key that can always manage the others: an owner's without an end.
+    #[must_use]
+    pub fn is_lasting_owner(&self) -> bool {
+        let has_end = self.revoked_at.is_some() || self.expires_at.is_some();
+        self.org.is_none() && self.operator_role() == OperatorRole::Owner && !has_end
     }
 
     /// Whether it works at `now`, whatever its plan and the caller's address.
@@ -174,10 +200,11 @@ impl ApiKey {
     /// The key after a change.
     #[must_use]
     pub fn changed(self, change: ApiKeyChange) -> Self {
-        let ApiKeyChange { name, scopes, expires_at, allowed_ips } = change;
+        let ApiKeyChange { name, scopes, role, expires_at, allowed_ips } = change;
         Self {
             name: name.or(self.name),
             scopes: scopes.unwrap_or(self.scopes),
+            role: role.or(self.role),
             expires_at: expires_at.unwrap_or(self.expires_at),
             allowed_ips: allowed_ips.unwrap_or(self.allowed_ips),
             ..self

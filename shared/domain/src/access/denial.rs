@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::Scope;
+use crate::{Duty, OperatorRole, Scope};
 
 /// The reason why a key is refused. The variants are in the order in which they are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum Denial {
     /// The key lacks a scope.
     #[error("this API key lacks the scope `{}`; use a key that has it", .0.as_str())]
     Lacks(Scope),
+    /// The role of the operator's key does not include this.
+    #[error("this operator's key has the role `{}`; use one with the role {}", .0.as_str(), OperatorRole::with(*.1))]
+    Role(OperatorRole, Duty),
     /// The key would give another key a scope that it lacks.
     #[error(
         "this API key lacks the scope `{}`, so it cannot create, change or roll a key that has it; use a key that has it",

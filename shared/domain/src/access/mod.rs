@@ -3,11 +3,13 @@
 mod allowed_ips;
 mod api_key;
 mod denial;
+mod role;
 mod scope;
 mod secret;
 
 pub use allowed_ips::{AllowedIps, BadAllowedIps};
 pub use api_key::{ApiKey, ApiKeyChange, KeyStatus, Principal};
 pub use denial::Denial;
+pub use role::{Duty, OperatorRole};
 pub use scope::Scope;
 pub use secret::ApiKeySecret;

@@ -98,6 +98,9 @@ pub struct Export {
     pub begun_at: DateTime<Utc>,
     /// The API key of the request.
     pub key_id: KeyId,
+    /// The operator's key, if an operator has made it for the organisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub super_admin: Option<KeyId>,
     /// The id of the request.
     pub request_id: String,
     /// How far it is.

@@ -60,6 +60,9 @@ pub struct MonitorAttribution {
     /// The API key of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
+    /// The operator's key, if an operator has made it for the organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub super_admin: Option<KeyId>,
 }
 
 /// The status of a monitor.
@@ -238,6 +241,7 @@ impl Monitor {
             service: self.on_behalf.service,
             metadata: self.on_behalf.metadata.clone(),
             key_id: self.on_behalf.key_id,
+            super_admin: self.on_behalf.super_admin,
             monitor: Some(self.id),
             ..Details::default()
         }

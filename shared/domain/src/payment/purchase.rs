@@ -51,6 +51,8 @@ pub struct Purchase {
     pub made_at: DateTime<Utc>,
     /// The API key of the request.
     pub key_id: Option<KeyId>,
+    /// The operator's key, if an operator has made it for the organisation.
+    pub super_admin: Option<KeyId>,
     /// The id of the request.
     pub request_id: Option<String>,
     /// Its status.
@@ -172,6 +174,7 @@ impl Purchase {
             // Whole seconds, as stored, so that a stored row equals the one written.
             made_at: made_at.trunc_subsecs(0),
             key_id: None,
+            super_admin: None,
             request_id: None,
             status: PurchaseStatus::Pending(None),
             charges: 0,

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Allowance, ApiKey, ApiKeyChange, ApiKeySecret, Credits, Currency, Denial, KeyId, KeyStatus, Mode, OrgId,
-    Plan, PlanFee, PlanId, Principal, Scope,
+    Allowance, ApiKey, ApiKeyChange, ApiKeySecret, Credits, Currency, Denial, KeyId, KeyStatus, Mode,
+    OperatorRole, OrgId, Plan, PlanFee, PlanId, Principal, Scope,
 };
 
 fn now() -> DateTime<Utc> {
@@ -85,7 +85,7 @@ fn a_live_key_needs_a_plan_with_api_access_or_the_scope_dashboard() {
 fn an_operators_key_needs_no_plan_and_keeps_its_list_of_addresses() {
     let secret = ApiKeySecret::for_operator([7; 34]);
     let operator = ApiKey::new(KeyId::new(now(), 7), None, BTreeSet::new(), &secret, now());
-    let principal = Principal::Operator { key: operator.key_id };
+    let principal = Principal::Operator { key: operator.key_id, role: OperatorRole::Owner };
     assert_eq!(operator.admit(None, None, now()), Ok(principal.clone()));
     let inside: IpAddr = "203.0.113.7".parse().unwrap();
     let outside = Some("203.0.113.8".parse().unwrap());
@@ -121,6 +121,7 @@ fn a_change_keeps_what_it_leaves_out() {
     let change = ApiKeyChange {
         name: Some("Second".to_owned().try_into().unwrap()),
         scopes: Some([Scope::CreditsConsume].into()),
+        role: None,
         expires_at: Some(None),
         allowed_ips: ips("198.51.100.1"),
     };
@@ -133,4 +134,22 @@ fn a_change_keeps_what_it_leaves_out() {
         ..before
     };
     assert_eq!(changed, expected);
+}
+
+/// Without one, operators' keys could no longer be issued.
+#[test]
+fn a_lasting_owner_is_an_operators_key_without_an_end() {
+    let secret = ApiKeySecret::for_operator([7; 34]);
+    let owner = ApiKey::new(KeyId::new(now(), 7), None, BTreeSet::new(), &secret, now());
+    let with = |role| ApiKey { role: Some(role), ..owner.clone() };
+    for (key, expected) in [
+        (owner.clone(), true),
+        (with(OperatorRole::Owner), true),
+        (with(OperatorRole::Money), false),
+        (ApiKey { revoked_at: Some(now()), ..owner.clone() }, false),
+        (ApiKey { expires_at: Some(after(60)), ..owner.clone() }, false),
+        (key(Mode::Live, &READ), false),
+    ] {
+        assert_eq!(key.is_lasting_owner(), expected, "{key:?}");
+    }
 }

@@ -20,6 +20,7 @@ fn export(stage: ExportStage) -> Export {
         made_at: start(),
         begun_at: start(),
         key_id: KeyId::new(start(), 1),
+        super_admin: None,
         request_id: "req_1".to_owned(),
         stage,
         hold: None,

@@ -31,6 +31,7 @@ impl Checkout<'_> {
             paid: Some(PaymentDetails::by(purchase)),
             description: description(purchase),
             key_id: purchase.key_id,
+            super_admin: purchase.super_admin,
             request_id: purchase.request_id.clone(),
             ..Details::default()
         };

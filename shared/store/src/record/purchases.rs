@@ -39,6 +39,8 @@ struct PurchaseItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key_id: Option<KeyId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    super_admin: Option<KeyId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(rename = "stage")]
     status: PurchaseStatus,
@@ -65,7 +67,8 @@ struct PurchaseItem {
 
 impl From<&Purchase> for PurchaseItem {
     fn from(purchase: &Purchase) -> Self {
-        let Purchase { offer, method, rate, cause, made_at, key_id, request_id, .. } = purchase.clone();
+        let Purchase { offer, method, rate, cause, made_at, key_id, super_admin, request_id, .. } =
+            purchase.clone();
         Self {
             credits: offer.credits,
             price: offer.price,
@@ -77,6 +80,7 @@ impl From<&Purchase> for PurchaseItem {
             cause,
             made_at,
             key_id,
+            super_admin,
             request_id,
             status: purchase.status.clone(),
             charges: purchase.charges,
@@ -114,6 +118,7 @@ impl PurchaseItem {
             cause: self.cause,
             made_at: self.made_at,
             key_id: self.key_id,
+            super_admin: self.super_admin,
             request_id: self.request_id,
             status: self.status,
             charges: self.charges,

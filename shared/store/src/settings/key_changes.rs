@@ -6,14 +6,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
 use crate::settings::change_log::ChangedSetting;
-use crate::settings::issued_keys::IssuedKeyItem;
+use crate::settings::issued_keys::{IssuedKeyItem, ListedKey};
 use crate::settings::organisations::Settings;
-use crate::table::attribute::number;
+use crate::table::attribute::{number, number_of};
 use crate::table::condition::{Condition, UpdateExpression};
 use crate::table::error::Fault;
 use crate::table::item::{encode, with_key};
 use crate::table::key::Key;
 use crate::table::requests::Write;
+use crate::table::settings_key::SettingsKey;
 use domain::{ApiKey, ApiKeyChange, ApiKeySecret, EntryId, KeyId, OrgId};
 
 /// How often a change is made again because another one was made first.
@@ -28,6 +29,9 @@ pub enum ChangedKey {
     Revoked,
     /// There is no such key.
     Absent,
+    /// It is the last key of an operator that is an owner's and has no end, and stays as it is: without it, operators' keys
+    /// could no longer be issued.
+    LastOwner,
 }
 
 /// How a key was rolled.
@@ -70,11 +74,15 @@ impl Settings {
             if known.revoked_at.is_some() {
                 return Ok(ChangedKey::Revoked);
             }
-            let changed = known.changed(change.clone());
+            let (before, changed) = (known.clone(), known.changed(change.clone()));
+            let guard = match self.guard_of_owners(&before, &changed).await? {
+                OwnersGuard::LastOwner => return Ok(ChangedKey::LastOwner),
+                OwnersGuard::Writes(writes) => writes,
+            };
             let terms = TermsUpdate::of(&changed)?;
             let terms = issued.secrets().map(|hash| Write::Update(Key::secret(hash), terms.update()));
             let same = issued.replace(owner, key, issued.clone())?;
-            let writes = [same].into_iter().chain(terms).collect();
+            let writes = [same].into_iter().chain(terms).chain(guard).collect();
             if self.table.write_together(writes, "change an API key").await?.is_none() {
                 self.log_change(ChangedSetting::keys_of(owner)).await?;
                 return Ok(ChangedKey::Changed(changed.into()));
@@ -134,8 +142,7 @@ impl Settings {
         Err(Fault::Busy)
     }
 
-    /// Revokes a key and returns it; `None` when there is no such key. A key that was
-    /// revoked before keeps its time.
+    /// Revokes a key. One that was revoked before keeps its time.
     ///
     /// # Errors
     /// When the table does not answer; when others change the key too often at the same time.
@@ -144,15 +151,19 @@ impl Settings {
         owner: Option<OrgId>,
         key: KeyId,
         now: DateTime<Utc>,
-    ) -> Result<Option<ApiKey>, Fault> {
+    ) -> Result<ChangedKey, Fault> {
         for _ in 0..ATTEMPTS_MAX {
-            let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(None) };
+            let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(ChangedKey::Absent) };
             if known.revoked_at.is_some() {
                 // The earlier attempt may not have logged it.
                 self.log_change(ChangedSetting::keys_of(owner)).await?;
-                return Ok(Some(known));
+                return Ok(ChangedKey::Changed(known.into()));
             }
-            let revoked = ApiKey { revoked_at: Some(now), ..known };
+            let revoked = ApiKey { revoked_at: Some(now), ..known.clone() };
+            let guard = match self.guard_of_owners(&known, &revoked).await? {
+                OwnersGuard::LastOwner => return Ok(ChangedKey::LastOwner),
+                OwnersGuard::Writes(writes) => writes,
+            };
             let end = |hash| {
                 let end = UpdateExpression::new("SET revokedAt = :now")
                     .only_if("attribute_exists(pk) AND attribute_not_exists(revokedAt)")
@@ -162,25 +173,72 @@ impl Settings {
             let next = IssuedKeyItem { counted: false, ..issued.clone() };
             let mut writes = vec![issued.replace(owner, key, next)?];
             writes.extend(issued.secrets().map(end));
+            writes.extend(guard);
             if issued.counted {
                 let fewer = UpdateExpression::new("SET active = active - :one").value(":one", number(1));
                 writes.push(Write::Update(Key::key_count(owner), fewer));
             }
             if self.table.write_together(writes, "revoke an API key").await?.is_none() {
                 self.log_change(ChangedSetting::keys_of(owner)).await?;
-                return Ok(Some(revoked));
+                return Ok(ChangedKey::Changed(revoked.into()));
             }
         }
         Err(Fault::Busy)
     }
 }
 
+/// What keeps an owner among the operators' keys.
+enum OwnersGuard {
+    /// The change is possible with these writes.
+    Writes(Vec<Write<'static>>),
+    /// The change would leave no owner.
+    LastOwner,
+}
+
+impl Settings {
+    /// Makes sure that a change leaves an owner without an end. Two such changes at the same time exclude each other: each
+    /// writes that the owners have changed, at the revision at which it has looked for another one.
+    async fn guard_of_owners(&self, before: &ApiKey, after: &ApiKey) -> Result<OwnersGuard, Fault> {
+        if !before.is_lasting_owner() || after.is_lasting_owner() {
+            return Ok(OwnersGuard::Writes(vec![]));
+        }
+        let count =
+            self.table.get(&Key::Settings(SettingsKey::Owners), "read how often owners were changed").await?;
+        let seen = count.as_ref().and_then(|count| number_of(count, OWNERS));
+        let mut after = None;
+        loop {
+            let page = self.issued_keys(None, after, OWNERS_PAGE).await?;
+            let is_another =
+                |listed: &ListedKey| listed.key.key_id != before.key_id && listed.key.is_lasting_owner();
+            if page.keys.iter().any(is_another) {
+                break;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(OwnersGuard::LastOwner);
+            }
+        }
+        let next = UpdateExpression::new("SET #owners = :next")
+            .only_if(if seen.is_some() { "#owners = :seen" } else { "attribute_not_exists(#owners)" })
+            .name("#owners", OWNERS)
+            .value(":next", number(seen.unwrap_or_default().saturating_add(1)));
+        let next = seen.map_or(next.clone(), |seen| next.value(":seen", number(seen)));
+        Ok(OwnersGuard::Writes(vec![Write::Update(Key::Settings(SettingsKey::Owners), next)]))
+    }
+}
+
+/// The attribute that counts how often an owner was changed to something else.
+const OWNERS: &str = "changes";
+
+/// How many operators' keys are read at once.
+const OWNERS_PAGE: u16 = 100;
+
 /// The update that gives a secret the terms of its key.
 struct TermsUpdate(Vec<(&'static str, Option<AttributeValue>)>);
 
 impl TermsUpdate {
     /// The attributes of the terms, as a key stores them.
-    const TERMS: [&'static str; 4] = ["description", "scopes", "expiresAt", "allowedIps"];
+    const TERMS: [&'static str; 5] = ["description", "scopes", "role", "expiresAt", "allowedIps"];
 
     fn of(key: &ApiKey) -> Result<Self, Fault> {
         let mut item = encode(key)?;

@@ -1,8 +1,10 @@
 //! The settings table: organisations, API keys and the catalogue.
 
 pub(crate) mod api_keys;
+pub(crate) mod audit_log;
 pub(crate) mod catalogue;
 pub(crate) mod change_log;
+pub(crate) mod external_ids;
 pub(crate) mod issued_keys;
 pub(crate) mod key_changes;
 pub(crate) mod key_use;

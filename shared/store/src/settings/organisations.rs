@@ -16,10 +16,10 @@ use crate::settings::snapshot::Catalogue;
 use crate::table::attribute::{number, text};
 use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
-use crate::table::item::{decode, with_key};
+use crate::table::item::decode;
 use crate::table::key::Key;
 use crate::table::requests::Table;
-use domain::{Allowance, Currency, OrgId, PlanId, SpendingLimit};
+use domain::{Allowance, Currency, Metadata, OrgId, PlanId, Reference, SpendingLimit};
 
 /// An organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,12 @@ pub struct Organisation {
     pub org: OrgId,
     /// Its name.
     pub name: String,
+    /// The operator's own id of it, by which it is found too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<Reference>,
+    /// The operator's own key and value pairs.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
     /// Its subscription plan.
     pub plan: PlanId,
     /// Its credits a month: the plan's, or a negotiated number.
@@ -49,6 +55,17 @@ pub struct Organisation {
     pub created_at: DateTime<Utc>,
 }
 
+/// A change of an organisation. What is `None` keeps its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrganisationChange {
+    /// Its name.
+    pub name: Option<Reference>,
+    /// The operator's own key and value pairs.
+    pub metadata: Option<Metadata>,
+    /// Whether its own keys may change to a plan that costs more.
+    pub self_service_plans: Option<bool>,
+}
+
 impl Organisation {
     /// The limit for its purchases of a day; a default by its currency where no operator has set one.
     #[must_use]
@@ -66,6 +83,7 @@ pub struct Settings {
     /// By the hashes of their secrets.
     pub(crate) keys: LastKnown<String, CachedKey>,
     pub(crate) organisations: LastKnown<OrgId, Organisation>,
+    pub(crate) external_ids: LastKnown<String, OrgId>,
     pub(crate) unknown_keys: UnknownKeys,
     pub(crate) key_uses: KeyUses,
     pub(crate) changes: ChangeLog,
@@ -81,20 +99,12 @@ impl Settings {
             catalogue: LastKnown::new(Refresh::WithinAMinute),
             keys: LastKnown::new(Refresh::WithinAMinute),
             organisations: LastKnown::new(Refresh::Always),
+            external_ids: LastKnown::new(Refresh::WithinAMinute),
             unknown_keys: UnknownKeys::default(),
             key_uses: KeyUses::default(),
             changes: ChangeLog::default(),
             log: OutageLog::default(),
         }
-    }
-
-    /// Adds an organisation, unless it exists.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn add_organisation(&self, organisation: &Organisation) -> Result<(), Fault> {
-        let item = with_key(&Key::organisation(organisation.org), organisation)?;
-        self.table.put_new(item, "write a setting").await.map(|_| ())
     }
 
     /// An organisation as it is now; as last read, at most 15 minutes ago by `wall`, while the table does not answer.
@@ -144,17 +154,36 @@ impl Settings {
         self.set_term(org, "spendingLimit", limit).await
     }
 
-    /// Sets whether an organisation's own keys may change to a plan that costs more, and returns the organisation; `None`
-    /// when there is none.
+    /// Changes an organisation and returns it; `None` when there is none.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn set_self_service_plans(
+    pub async fn change_organisation(
         &self,
         org: OrgId,
-        allowed: bool,
+        change: &OrganisationChange,
     ) -> Result<Option<Organisation>, Fault> {
-        self.set_term(org, "selfServicePlans", AttributeValue::Bool(allowed)).await
+        let OrganisationChange { name, metadata, self_service_plans } = change;
+        let metadata = metadata.as_ref().map(serde_dynamo::to_attribute_value).transpose();
+        let metadata = metadata.map_err(|source| Fault::corrupt("metadata", source))?;
+        let terms = [
+            ("name", name.as_ref().map(|name| text(name.as_str()))),
+            ("metadata", metadata),
+            ("selfServicePlans", self_service_plans.map(AttributeValue::Bool)),
+        ];
+        let terms: Vec<_> = terms.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        if terms.is_empty() {
+            return self.current_organisation(org).await;
+        }
+        let sets: Vec<_> = terms.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let update =
+            UpdateExpression::new(&format!("SET {}", sets.join(", "))).only_if("attribute_exists(pk)");
+        let update = terms.into_iter().fold(update, |update, (name, value)| {
+            update.name(&format!("#{name}"), name).value(&format!(":{name}"), value)
+        });
+        let key = Key::organisation(org);
+        let item = self.table.update_and_get(&key, update, "change an organisation").await?;
+        item.map(|item| decode("an organisation", item)).transpose()
     }
 
     async fn set_term(

@@ -1,7 +1,7 @@
 //! The keys of the items of the settings table.
 
 use crate::table::key::Key;
-use domain::{KeyId, OrgId};
+use domain::{KeyId, OrgId, Period};
 
 /// The key of an item of the settings table. API keys belong to an organisation, or without one to the operators.
 pub(crate) enum SettingsKey<'a> {
@@ -11,12 +11,18 @@ pub(crate) enum SettingsKey<'a> {
     Issued(Option<OrgId>, KeyId),
     /// `ORG#<org>` or `OPERATORS` / `KEYS`: how many keys there are.
     KeyCount(Option<OrgId>),
+    /// `OPERATORS` / `OWNERS`: how often an owner among the operators' keys was changed to something else.
+    Owners,
     /// `USED#<org>` or `USED#operators` / `<key id>`: the day on which a key was last used.
     LastUse(Option<OrgId>, KeyId),
     /// `CHANGES` / `C`: which settings have changed.
     ChangeLog,
     /// `APIKEY#<hash>` / `APIKEY`: a secret of an API key, with the key's terms.
     Secret(&'a str),
+    /// `EXTERNAL#<id>` / `E`: the organisation that has an id of the operator's own.
+    External(&'a str),
+    /// `AUDIT#<month>` / `<request id>` or `<request id>#outcome`: what an operator has done.
+    Audit(Period, String),
     /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
     Catalogue(&'static str),
 }
@@ -28,9 +34,12 @@ impl SettingsKey<'_> {
             Self::Organisation(org) => (owner_partition(Some(*org)), "ORG".to_owned()),
             Self::Issued(owner, key) => (owner_partition(*owner), format!("{ISSUED_KEYS}{key}")),
             Self::KeyCount(owner) => (owner_partition(*owner), "KEYS".to_owned()),
+            Self::Owners => (owner_partition(None), "OWNERS".to_owned()),
             Self::LastUse(owner, key) => (last_use_partition(*owner), key.to_string()),
             Self::ChangeLog => ("CHANGES".to_owned(), "C".to_owned()),
             Self::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
+            Self::External(id) => (format!("EXTERNAL#{id}"), "E".to_owned()),
+            Self::Audit(month, place) => (audit_partition(*month), place.clone()),
             Self::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
         }
     }
@@ -74,4 +83,9 @@ pub(crate) const ISSUED_KEYS: &str = "KEY#";
 /// The partition with the days on which an organisation's keys, or those of the operators, were last used.
 pub(crate) fn last_use_partition(owner: Option<OrgId>) -> String {
     owner.map_or_else(|| "USED#operators".to_owned(), |org| format!("USED#{org}"))
+}
+
+/// The partition with what operators did in a month.
+pub(crate) fn audit_partition(month: Period) -> String {
+    format!("AUDIT#{month}")
 }

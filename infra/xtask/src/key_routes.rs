@@ -1,0 +1,45 @@
+//! Calls the routes of API keys and of operators' keys.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::route_caller::{Gateway, RouteCaller};
+
+/// An owner issues a key of support, changes, rolls and revokes it, and reads what was done.
+pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
+    const KEYS: &str = "/admin/v1/operator-keys";
+    let owner = RouteCaller { api, key: Some(key) };
+    let made = owner.post(KEYS, "route-operator-key", &json!({ "name": "Jo", "role": "support" }))?;
+    let path = format!("{KEYS}/{}", made.at("/data/keyId")?);
+    let changed = owner.patch(&path, &json!({ "role": "read" }))?;
+    ensure!(changed.at("/data/role")? == "read", "{}", changed.body);
+    let rolled = owner.post(&format!("{path}/roll"), "route-roll-operator", &json!({}))?;
+    let reader = RouteCaller { api, key: Some(rolled.at("/data/key")?) };
+    reader.get("/admin/v1/exchange-rates", 200)?;
+    reader.get(KEYS, 403)?;
+    owner.call("DELETE", &path, 200)?;
+    let listed = owner.get(KEYS, 200)?;
+    ensure!(listed.at("/data/0/status")? == "revoked", "{}", listed.body);
+    let log = owner.get("/admin/v1/audit-log", 200)?;
+    ensure!(log.at("/data/0/method")? == "DELETE", "{}", log.body);
+    Ok(())
+}
+
+/// The organisation issues a key of its own, and gives it a new secret.
+pub(crate) fn manage_keys(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Result<()> {
+    const KEYS: &str = "/api/v3/api-keys";
+    let body = json!({ "mode": "live", "name": "Reports", "scopes": ["credits:read"] });
+    let made = customer.post(KEYS, "route-own-key", &body)?;
+    let key = format!("{KEYS}/{}", made.at("/data/keyId")?);
+    let changed = customer.patch(&key, &json!({ "allowedIps": ["127.0.0.1", "198.51.100.7"] }))?;
+    ensure!(changed.at("/data/name")? == "Reports", "{}", changed.body);
+    let rolled = customer.post(&format!("{key}/roll"), "route-roll", &json!({ "graceSeconds": 60 }))?;
+    for secret in [made.at("/data/key")?, rolled.at("/data/key")?] {
+        RouteCaller { api, key: Some(secret) }.get("/api/v3/credits/balance", 200)?;
+    }
+    ensure!(customer.get(&key, 200)?.at("/data/status")? == "active", "{}", rolled.body);
+    customer.call("DELETE", &key, 200)?;
+    let listed = customer.get(KEYS, 200)?;
+    ensure!(listed.at("/data/0/status")? == "revoked", "{}", listed.body);
+    Ok(())
+}
