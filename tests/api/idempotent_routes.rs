@@ -62,16 +62,13 @@ impl Scene {
         format!("/api/v3/webhooks/{id}")
     }
 
-    /// Creates an API key; returns its path.
-    async fn api_key(&self) -> String {
-        let id = self.made("/api/v3/api-keys", json!({ "mode": "live" }), "keyId").await;
-        format!("/api/v3/api-keys/{id}")
-    }
-
-    /// Creates an operator's key; returns its path.
-    async fn operator_key(&self) -> String {
-        let (path, body) = ("/admin/v1/operator-keys", json!({ "name": "Jo" }));
-        let issued = self.world.post(path, self.world.operator(), &unique(), &body).await.created();
+    /// Creates an API key, or an operator's key; returns its path.
+    async fn new_key(&self, template: &str) -> String {
+        let (path, _) = template.split_once("/{id}").unwrap();
+        let is_operators = path.starts_with("/admin/");
+        let by = if is_operators { self.world.operator() } else { &self.key };
+        let body = if is_operators { json!({ "name": "Jo" }) } else { json!({ "mode": "live" }) };
+        let issued = self.world.post(path, by, &unique(), &body).await.created();
         format!("{path}/{}", issued["keyId"].as_str().unwrap())
     }
 
@@ -184,33 +181,18 @@ impl Scene {
                 return Some(Example::by_path(method, path, &format!("{missing}/deliveries/del_x/replay")));
             }
             "POST /api/v3/api-keys" => (same, json!({ "mode": "live" }), json!({ "mode": "test" })),
-            "PATCH /api/v3/api-keys/{id}" => {
-                (self.api_key().await, json!({ "name": "a" }), json!({ "name": "b" }))
+            "PATCH /api/v3/api-keys/{id}" | "PATCH /admin/v1/operator-keys/{id}" => {
+                (self.new_key(template).await, json!({ "name": "a" }), json!({ "name": "b" }))
             }
-            "DELETE /api/v3/api-keys/{id}" => {
-                return Some(Example::by_path(method, self.api_key().await, "/api/v3/api-keys/key_x"));
+            "DELETE /api/v3/api-keys/{id}" | "DELETE /admin/v1/operator-keys/{id}" => {
+                let other = template.replace("{id}", "key_x");
+                return Some(Example::by_path(method, self.new_key(template).await, &other));
             }
-            "POST /api/v3/api-keys/{id}/roll" => (
-                format!("{}/roll", self.api_key().await),
-                json!({ "graceSeconds": 60 }),
-                json!({ "graceSeconds": 61 }),
-            ),
+            "POST /api/v3/api-keys/{id}/roll" | "POST /admin/v1/operator-keys/{id}/roll" => {
+                let path = format!("{}/roll", self.new_key(template).await);
+                (path, json!({ "graceSeconds": 60 }), json!({ "graceSeconds": 61 }))
+            }
             "POST /admin/v1/operator-keys" => (same, json!({ "name": "a" }), json!({ "name": "b" })),
-            "PATCH /admin/v1/operator-keys/{id}" => {
-                (self.operator_key().await, json!({ "name": "a" }), json!({ "name": "b" }))
-            }
-            "DELETE /admin/v1/operator-keys/{id}" => {
-                return Some(Example::by_path(
-                    method,
-                    self.operator_key().await,
-                    "/admin/v1/operator-keys/key_x",
-                ));
-            }
-            "POST /admin/v1/operator-keys/{id}/roll" => (
-                format!("{}/roll", self.operator_key().await),
-                json!({ "graceSeconds": 60 }),
-                json!({ "graceSeconds": 61 }),
-            ),
             "POST /api/v3/test-clock" => {
                 (same, json!({ "advanceSeconds": 60 }), json!({ "advanceSeconds": 61 }))
             }
@@ -260,8 +242,18 @@ impl Scene {
                 json!({ "limit": 2_000_000_000_000_000_u64 }),
                 json!({ "limit": 3_000_000_000_000_000_u64 }),
             ),
-            "POST /admin/v1/organisations/{id}/freeze" | "POST /admin/v1/organisations/{id}/unfreeze" => {
+            "POST /admin/v1/organisations/{id}/freeze"
+            | "POST /admin/v1/organisations/{id}/unfreeze"
+            | "POST /admin/v1/organisations/{id}/reopen" => {
                 (same, json!({ "reason": "a" }), json!({ "reason": "b" }))
+            }
+            // Another organisation, because the keys of a closed one are refused.
+            "POST /admin/v1/organisations/{id}/close" => {
+                let path = "/admin/v1/organisations";
+                let opened =
+                    self.world.post(path, self.world.operator(), &unique(), &json!({ "name": "Own" })).await;
+                let path = format!("{path}/{}/close", opened.created()["organisationId"].as_str().unwrap());
+                (path, json!({ "reason": "a" }), json!({ "reason": "b" }))
             }
             "PUT /admin/v1/pricing/{operation}" => {
                 ("/admin/v1/pricing/aml.pep".to_owned(), json!({ "credits": 5 }), json!({ "credits": 6 }))

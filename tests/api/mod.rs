@@ -1,5 +1,6 @@
 //! What callers of the API see, over HTTP to a local machine.
 
+mod acting;
 mod alerts;
 mod api_keys;
 mod auto_recharge;
@@ -31,6 +32,7 @@ mod monitor_price;
 mod monitors;
 mod net;
 mod operators;
+mod organisations;
 mod payment_refunds;
 mod plan_permissions;
 mod purchase;

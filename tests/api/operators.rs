@@ -45,20 +45,28 @@ impl Acting<'_> {
     }
 }
 
-#[tokio::test]
-async fn a_role_decides_what_an_operator_may_do() {
-    let world = World::demo().await;
-    let org = world.open(10).await;
-    let at = |path: &str| format!("/admin/v1/organisations/{}{path}", org.id);
-    let debit = world.consume(&org.key, &unique(), &json!({ "operation": "aml.basic" })).await.created();
-    let refund =
-        json!({ "transactionId": debit["transactionId"], "reason": "technical_failure", "note": "why" });
-    // The request, and the roles besides owner that may make it.
-    let requests = [
+/// Requests for an organisation, and the roles besides owner that may make them. The last one refunds a debit, which is
+/// possible once.
+fn requests(org: &str, refund: Value) -> Vec<(Method, String, Value, &'static str)> {
+    let at = |path: &str| format!("/admin/v1/organisations/{org}{path}");
+    vec![
         (Method::GET, at(""), json!(null), "read support money catalogue"),
         (Method::GET, at("/keys"), json!(null), "read support money catalogue"),
         (Method::GET, "/admin/v1/exchange-rates".to_owned(), json!(null), "read support money catalogue"),
         (Method::POST, "/admin/v1/organisations".to_owned(), json!({ "name": "New" }), "support money"),
+        (
+            Method::POST,
+            "/admin/v1/organisations".to_owned(),
+            json!({ "name": "New", "allowance": 9 }),
+            "money",
+        ),
+        (
+            Method::POST,
+            "/admin/v1/organisations".to_owned(),
+            json!({ "name": "New", "plan": "basic" }),
+            "money",
+        ),
+        (Method::PATCH, at(""), json!({ "selfServicePlans": true }), "money"),
         (Method::PATCH, at(""), json!({ "name": "Other" }), "support money"),
         (Method::POST, at("/keys"), json!({ "mode": "test", "scopes": ["credits:read"] }), "support money"),
         (Method::POST, at("/freeze"), json!({ "reason": "why" }), "support money"),
@@ -81,7 +89,17 @@ async fn a_role_decides_what_an_operator_may_do() {
         (Method::GET, LOG.to_owned(), json!(null), ""),
         // At last: the debit is refunded once.
         (Method::POST, at("/refunds"), refund, "support"),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn a_role_decides_what_an_operator_may_do() {
+    let world = World::demo().await;
+    let org = world.open(10).await;
+    let debit = world.consume(&org.key, &unique(), &json!({ "operation": "aml.basic" })).await.created();
+    let refund =
+        json!({ "transactionId": debit["transactionId"], "reason": "technical_failure", "note": "why" });
+    let requests = requests(&org.id, refund);
     for role in ["read", "support", "money", "catalogue", "owner"] {
         let (_, key) = issue(&world, role).await;
         for (method, path, body, roles) in &requests {
@@ -136,9 +154,11 @@ async fn operators_keys_are_listed_changed_rolled_and_revoked() {
     let changed = world.patch(&path, world.operator(), &json!({ "role": "owner" })).await.data();
     assert_eq!((&changed["role"], &changed["lastUsedAt"]), (&json!("owner"), &json!("2024-01-15")));
     assert_eq!(world.get(KEYS, &key).await.status, 200);
-    let rolled = world.post(&format!("{path}/roll"), world.operator(), &unique(), &json!({})).await.created();
+    let rolled =
+        world.post(&format!("{path}/roll"), world.operator(), &unique(), &json!({ "graceSeconds": 0 })).await;
+    let rolled = rolled.created();
     assert_eq!(rolled["keyId"], json!(id));
-    assert_eq!(world.get(KEYS, &key).await.failure(), "401 EXPIRED_API_KEY", "without a grace");
+    assert_eq!(world.get(KEYS, &key).await.failure(), "401 EXPIRED_API_KEY", "at once");
     let key = text(&rolled["key"]);
     assert_eq!(world.get(KEYS, &key).await.status, 200);
     let limited = json!({ "allowedIps": ["203.0.113.7"], "expiresAt": "2024-02-01T00:00:00Z" });
@@ -293,8 +313,9 @@ async fn the_audit_log_has_what_operators_have_done() {
         world.post(&format!("{path}/refunds"), &key, &unique(), &json!({ "transactionId": "txn_x" })).await;
     assert_eq!(refused.status, 400);
     world.pass(1).await;
-    let hook = json!({ "url": "https://hooks.example.com/" });
-    Acting { world: &world, key: &key, org: &org.id }.post("/api/v3/webhooks", &hook).await.created();
+    let own = json!({ "mode": "test", "scopes": ["credits:read"] });
+    let issued =
+        Acting { world: &world, key: &key, org: &org.id }.post("/api/v3/api-keys", &own).await.created();
     // Reading and a refusal for lack of rights are not in it.
     world.get(&path, &key).await.data();
     assert_eq!(
@@ -305,8 +326,8 @@ async fn the_audit_log_has_what_operators_have_done() {
     let log = log.as_array().unwrap();
     assert_eq!(log.len(), 3, "{log:#?}");
     let [made, wrong, renamed] = [&log[0], &log[1], &log[2]];
-    assert_eq!((&made["actedFor"], &made["path"]), (&json!(org.id), &json!("/api/v3/webhooks")));
-    assert_eq!((&made["request"], &made["after"]["secret"]), (&hook, &Value::Null), "no secret: {made}");
+    assert_eq!((&made["actedFor"], &made["path"]), (&json!(org.id), &json!("/api/v3/api-keys")));
+    assert_eq!((&made["request"], &made["after"]["key"]), (&own, &Value::Null), "no secret: {made}");
     assert_eq!((&wrong["status"], &wrong["after"]), (&json!(400), &Value::Null));
     assert_eq!(renamed["requestId"], changed.body["meta"]["requestId"]);
     assert_eq!(
@@ -326,11 +347,15 @@ async fn the_audit_log_has_what_operators_have_done() {
         let Some(next) = page.body["meta"]["pagination"]["nextCursor"].as_str() else { break };
         cursor = format!("&cursor={next}");
     }
-    let expected =
-        ["/api/v3/webhooks".to_owned(), format!("{path}/refunds"), path.clone(), format!("{path}/keys")];
-    assert_eq!(paths, expected, "the newest first");
+    let expected = ["/api/v3/api-keys".to_owned(), format!("{path}/refunds"), path.clone()];
+    assert_eq!(paths[..3], expected, "the newest first");
+    let mut opening = paths[3..].to_vec();
+    opening.sort();
+    assert_eq!(opening, ["/admin/v1/organisations".to_owned(), format!("{path}/keys")]);
     let whole = world.get(&format!("{LOG}?limit=100"), world.operator()).await.body.to_string();
-    assert!(!whole.contains(&key) && !whole.contains(&org.key), "no key is in it");
+    let issued = issued["key"].as_str().unwrap();
+    let secrets = [key.as_str(), &org.key, issued];
+    assert!(secrets.iter().all(|secret| !whole.contains(secret)), "no key is in it");
     let empty = world.get(&format!("{LOG}?month=2023-12"), world.operator()).await.data();
     assert_eq!(empty, json!([]));
     assert_eq!(

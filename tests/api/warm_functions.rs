@@ -1,7 +1,7 @@
 //! What another function changes about a key reaches a warm function within five seconds.
 
 use chrono::{DateTime, Duration, Utc};
-use domain::{Allowance, ApiKey, ApiKeySecret, Credits, Currency, KeyId, Mode, OrgId, PlanId, Scope};
+use domain::{Allowance, ApiKey, ApiKeySecret, Credits, KeyId, Mode, OrgId, PlanId, Scope};
 use store::{KnownKey, Organisation, Settings, random};
 use tests::{TestLedger, backends, moment};
 
@@ -14,19 +14,13 @@ fn plan(name: &str) -> PlanId {
 /// A new organisation on the plan `professional`, and a key of it.
 async fn issue(settings: &Settings, now: DateTime<Utc>) -> (OrgId, KeyId, ApiKeySecret) {
     let (org, key_id) = (OrgId::new(now, random()), KeyId::new(now, random()));
-    let organisation = Organisation {
+    let organisation = Organisation::new(
         org,
-        name: "Own".into(),
-        plan: plan("professional"),
-        allowance: Allowance::Monthly(Credits::try_from(100).unwrap()),
-        currency: Currency::GBP,
-        customer: None,
-        spending_limit: None,
-        external_id: None,
-        metadata: domain::Metadata::default(),
-        self_service_plans: false,
-        created_at: now,
-    };
+        "Own",
+        plan("professional"),
+        Allowance::Monthly(Credits::try_from(100).unwrap()),
+        now,
+    );
     settings.add_organisation(&organisation).await.unwrap();
     let mut bytes = [0u8; 34];
     bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);

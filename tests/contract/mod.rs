@@ -2,6 +2,7 @@
 
 mod alarm;
 mod architecture;
+mod authorisation;
 mod aws;
 mod capabilities;
 mod deployment;

@@ -97,7 +97,7 @@ fn batches(debits: usize, limits: Limits) -> HotLoad {
 async fn an_account_makes_no_rows_faster_than_they_are_written() {
     let tenth = Limits { written: 100.0, read: 300.0, ..Limits::AWS };
     let figures = simulate(batches(60, tenth)).await;
-    assert!(figures.refused > 0 && figures.debits > 16, "{figures:?}");
+    assert!(figures.refused > 0 && figures.debits >= 16, "{figures:?}");
     assert!(figures.unwritten <= 16 * 100, "{}", figures.unwritten);
     assert!(figures.audited && figures.followed == figures.debits, "{figures:?}");
 }

@@ -3,6 +3,7 @@
 mod api;
 mod bounds;
 mod drawdowns;
+mod keys;
 mod processes;
 mod settings;
 mod slow_answers;

@@ -135,17 +135,8 @@ fn someone(start: DateTime<Utc>) -> AccountId {
 
 fn organisation(account: AccountId, start: DateTime<Utc>) -> Organisation {
     Organisation {
-        org: account.org,
-        name: "Own".into(),
-        plan: PlanId("professional".into()),
-        allowance: Allowance::Unlimited,
-        currency: Currency::GBP,
-        customer: None,
-        spending_limit: None,
-        external_id: None,
-        metadata: domain::Metadata::default(),
         self_service_plans: true,
-        created_at: start,
+        ..Organisation::new(account.org, "Own", PlanId("professional".into()), Allowance::Unlimited, start)
     }
 }
 

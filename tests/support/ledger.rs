@@ -36,8 +36,8 @@ pub struct TestLedger {
     pub follower: StreamReader,
     /// The faulty connection, if the ledger is on the embedded engine.
     pub faults: Option<Faults>,
-    config: Config,
-    table: String,
+    pub(crate) config: Config,
+    pub(crate) table: String,
     streams: aws_sdk_dynamodbstreams::Client,
 }
 
@@ -148,25 +148,21 @@ impl TestLedger {
         self.config.to_builder().http_client(as_function(faults.client(), function)).build()
     }
 
+    pub(crate) fn metered_config(&self) -> (Config, UnitMeter) {
+        let meter = UnitMeter::default();
+        (self.config.to_builder().interceptor(meter.clone()).build(), meter)
+    }
+
     /// A newly started ledger, and a meter of its requests.
     pub fn metered(&self) -> (Ledger, UnitMeter) {
-        let meter = UnitMeter::default();
-        let config = self.config.to_builder().interceptor(meter.clone()).build();
+        let (config, meter) = self.metered_config();
         (Ledger::new(&config, self.table.clone()), meter)
     }
 
     /// The activity table, and a meter of its requests.
     pub fn metered_activity(&self) -> (Activity, UnitMeter) {
-        let meter = UnitMeter::default();
-        let config = self.config.to_builder().interceptor(meter.clone()).build();
+        let (config, meter) = self.metered_config();
         (Activity::new(&config, format!("{}-activity", self.table)), meter)
-    }
-
-    /// The settings table, as a newly started function sees it, and a meter of its requests.
-    pub fn metered_settings(&self) -> (Settings, UnitMeter) {
-        let meter = UnitMeter::default();
-        let config = self.config.to_builder().interceptor(meter.clone()).build();
-        (Settings::new(&config, format!("{}-settings", self.table)), meter)
     }
 
     /// The settings table, as a newly started function sees it.

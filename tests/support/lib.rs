@@ -34,6 +34,7 @@ mod request;
 mod role;
 mod rollups;
 mod seal;
+mod settings_table;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod units;

@@ -8,8 +8,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, AddressPolicy, Allowance, ApiKey, ApiKeySecret, Credits, Currency, KeyId, Mode,
-    OrgId, Period, PlanId, Scope,
+    Account, AccountId, AddressPolicy, Allowance, ApiKey, ApiKeySecret, Credits, KeyId, Mode, OrgId, Period,
+    PlanId, Scope,
 };
 use http::{Method, Request};
 use jobs::RenewalTask;
@@ -98,17 +98,8 @@ impl TestProcess {
         let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
         let settings = self.fixture.settings();
         let organisation = Organisation {
-            org,
-            name: "Own".into(),
-            plan: plan.clone(),
-            allowance,
-            currency: Currency::GBP,
-            customer: None,
-            spending_limit: None,
-            external_id: None,
-            metadata: domain::Metadata::default(),
             self_service_plans: true,
-            created_at: now,
+            ..Organisation::new(org, "Own", plan.clone(), allowance, now)
         };
         settings.add_organisation(&organisation).await.unwrap();
         let id = AccountId { org, mode: Mode::Live };

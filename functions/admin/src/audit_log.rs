@@ -53,12 +53,16 @@ struct AuditEntryView {
     method: String,
     /// The path and the query.
     path: String,
+    /// The organisation that the request was about; null if it was about none.
+    organisation_id: Option<String>,
     /// The organisation that the operator acted for (`Scrip-Organisation`); null for requests below `/admin/v1/`.
     acted_for: Option<String>,
     /// The address that the request came from.
     address: Option<String>,
     /// The status of the answer; null if the request was interrupted: it may have been carried out.
     status: Option<u16>,
+    /// true if the answer is that of an earlier attempt with the same Idempotency-Key: this one has changed nothing.
+    replayed: bool,
     /// The body of the request; null if it had none, or was longer than 16 KiB.
     #[schema(value_type = Option<Object>)]
     request: Option<Box<RawValue>>,
@@ -84,7 +88,7 @@ pub(super) async fn read_audit_log(
         month: month.unwrap_or_else(|| Period::of(operator.call.moment.now)),
         key: key_id,
         org: organisation_id.map(Id::found).transpose()?,
-        before: cursor,
+        before: cursor.map(|text| request_id(text).ok_or(ApiError::InvalidCursor)).transpose()?,
         limit: limit.get(),
     };
     let page = app.settings.audit_log(&wanted).await?;
@@ -92,12 +96,21 @@ pub(super) async fn read_audit_log(
     Reply::page(&entries, page.next)
 }
 
+/// The id of a request, if a text is one: `req_` and 26 characters.
+fn request_id(text: String) -> Option<String> {
+    let is_id = text
+        .strip_prefix("req_")
+        .is_some_and(|id| id.len() == 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    is_id.then_some(text)
+}
+
 impl From<AuditEntry> for AuditEntryView {
     fn from(AuditEntry { request, outcome }: AuditEntry) -> Self {
-        let AuditedRequest { request_id, at, key, role, method, path, account, address } = request;
+        let AuditedRequest { request_id, at, key, role, method, path, org, account, address } = request;
         let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
         let status = outcome.as_ref().map(|outcome| outcome.status);
-        let AuditOutcome { request, before, after, .. } = outcome.unwrap_or_default();
+        let AuditOutcome { request, before, after, replayed, org: opened, .. } = outcome.unwrap_or_default();
+        let acted_for = account.map(|account| account.org);
         Self {
             request_id,
             timestamp: at,
@@ -105,9 +118,11 @@ impl From<AuditEntry> for AuditEntryView {
             role,
             method,
             path,
-            acted_for: account.map(|account| account.org.to_string()),
+            organisation_id: org.or(acted_for).or(opened).map(|org| org.to_string()),
+            acted_for: acted_for.map(|org| org.to_string()),
             address,
             status,
+            replayed,
             request: json(request),
             before: json(before),
             after: json(after),

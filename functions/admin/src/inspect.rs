@@ -1,5 +1,6 @@
 //! The state of an organisation and its two ledgers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -18,6 +19,12 @@ use super::broken::Unreadable;
 struct OrganisationDetails {
     organisation_id: String,
     name: String,
+    /// The operator's own id of the organisation.
+    external_id: Option<String>,
+    /// The operator's own key and value pairs.
+    metadata: BTreeMap<String, String>,
+    /// active or closed.
+    status: &'static str,
     plan: String,
     /// Credits a month; null for an unlimited plan.
     allowance: Option<u64>,
@@ -81,6 +88,9 @@ pub(super) async fn get_organisation(
     Reply::ok(&OrganisationDetails {
         organisation_id: org.to_string(),
         name: known.name,
+        external_id: known.external_id.map(|id| id.as_str().to_owned()),
+        metadata: known.metadata.into(),
+        status: if known.closed_at.is_some() { "closed" } else { "active" },
         plan: known.plan.0,
         allowance: match known.allowance {
             Allowance::Monthly(credits) => Some(credits.get()),

@@ -4,9 +4,11 @@
 mod adjustments;
 mod audit_log;
 mod broken;
+mod closing;
 mod grants;
 mod inspect;
 mod keys;
+mod listing;
 mod operator_keys;
 mod organisations;
 mod packages;
@@ -31,7 +33,7 @@ use utoipa_axum::routes;
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(organisations::create))
+        .routes(routes!(organisations::create, listing::list_organisations))
         .routes(routes!(inspect::get_organisation, organisations::change_organisation))
         .routes(routes!(repair::repair_ledger))
         .routes(routes!(plan_limit::set_plan_limit))
@@ -49,6 +51,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(terms::set_post_paid))
         .routes(routes!(terms::freeze))
         .routes(routes!(terms::unfreeze))
+        .routes(routes!(closing::close))
+        .routes(routes!(closing::reopen))
         .routes(routes!(prices::set_price))
         .routes(routes!(packages::set_package))
         .routes(routes!(plans::set_plan))

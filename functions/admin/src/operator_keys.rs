@@ -7,17 +7,21 @@ use axum::extract::{Path, State};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use domain::{AllowedIps, ApiKey, ApiKeyChange, ApiKeySecret, KeyId, KeyStatus, OperatorRole, Reference};
 use scrip_http::{
-    ApiError, App, ExpiryField, Id, Instant, NoFields, Once, Operator, OptionalBody, PathId, QueryParams,
-    Reply, duty, timestamp,
+    ApiError, App, ExpiryField, Id, Instant, NoFields, Once, Operator, OptionalBody, PathId, PreviousSecret,
+    QueryParams, Reply, duty, timestamp,
 };
 use serde::{Deserialize, Serialize};
-use store::{ChangedKey, IssuedKey, ListedKey, Roll, RolledKey, secret_bytes};
+use store::{ChangedKey, IssuedKey, ListedKey, Roll, RolledKey, RolledSecrets, secret_bytes};
 use utoipa::ToSchema;
 
 use super::keys::{KeysQuery, page_of_keys};
 
 /// The longest time for which the previous secret is accepted: a week.
 const GRACE_SECONDS_MAX: u32 = 604_800;
+
+/// The time for which the previous secret is accepted if the caller names none: an hour, so that the caller can
+/// roll it again if the answer is lost.
+const GRACE_SECONDS: u32 = 3_600;
 
 /// An operator's key.
 #[derive(Clone, Serialize, ToSchema)]
@@ -56,6 +60,8 @@ pub(super) struct OperatorKeyView {
     /// The addresses and ranges from which the key may be used; empty for all.
     #[schema(value_type = Vec<String>)]
     allowed_ips: AllowedIps,
+    /// The key's previous secret while it is accepted after a roll; else null.
+    previous_secret: Option<PreviousSecret>,
 }
 
 /// An operator's key with its secret, which is shown once.
@@ -117,10 +123,10 @@ pub(super) struct OperatorKeyChanges {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "graceSeconds": 3600 }))]
 pub(super) struct OperatorRoll {
-    /// For how many seconds the previous secret is still accepted, 0 to 604800; 0 if left out.
-    #[serde(default)]
-    #[schema(value_type = Option<u32>, maximum = 604_800)]
-    grace_seconds: u32,
+    /// For how many seconds the previous secret is still accepted, 0 to 604800; an hour if left out. Send 0 if the key may
+    /// have leaked.
+    #[schema(maximum = 604_800)]
+    grace_seconds: Option<u32>,
 }
 
 /// Lists the operators' keys, the newest first, also expired and revoked ones.
@@ -163,7 +169,10 @@ pub(super) async fn create_operator_key(
     };
     let (key, secret) = match app.settings.issue_key(&secret, &wanted).await? {
         IssuedKey::New => (wanted, Some(secret)),
-        IssuedKey::Known(known) => (*known, None),
+        IssuedKey::Known(known) => match app.settings.reissue_key(&secret, &known).await? {
+            Some(key) => (key, Some(secret)),
+            None => (*known, None),
+        },
         IssuedKey::TooMany => {
             return Err(ApiError::Conflict("there are 1,000 operators' keys; revoke some that are not used"));
         }
@@ -171,7 +180,7 @@ pub(super) async fn create_operator_key(
     shown(OperatorKeyView::of(ListedKey { key, last_used: None, previous: None }, now), secret.as_ref())
 }
 
-/// Changes an operator's key. Functions notice it within 5 seconds. One owner's key without an end always stays.
+/// Changes an operator's key. Functions notice it within 5 seconds. One owner's key without an end and a list of addresses always stays.
 #[utoipa::path(
     patch,
     path = "/admin/v1/operator-keys/{id}",
@@ -181,7 +190,7 @@ pub(super) async fn create_operator_key(
     responses(
         (status = 200, body = OperatorKeyView),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "CONFLICT: the key was revoked, or it is the last owner's key without an end"),
+        (status = 409, description = "CONFLICT: the key was revoked, or it is the last owner's key without an end and a list of addresses"),
     ),
 )]
 pub(super) async fn change_operator_key(
@@ -200,11 +209,12 @@ pub(super) async fn change_operator_key(
         expires_at: body.expires_at.map(|end| end.after(now)).transpose()?,
         allowed_ips: body.allowed_ips,
     };
-    let key = changed(app.settings.change_key(None, id, &change).await?)?;
+    let key = changed(app.settings.change_key(None, id, &change, |_| Ok(())).await?)?;
     Reply::ok(&OperatorKeyView::of(ListedKey { key, ..known }, now))
 }
 
-/// Gives an operator's key a new secret, which is shown once. The previous secret ends at once, or after `graceSeconds`.
+/// Gives an operator's key a new secret, which is shown once. The previous secret is accepted for
+/// `graceSeconds` more.
 #[utoipa::path(
     post,
     path = "/admin/v1/operator-keys/{id}/roll",
@@ -224,23 +234,26 @@ pub(super) async fn roll_operator_key(
     OptionalBody(Once { body: OperatorRoll { grace_seconds }, id }): OptionalBody<OperatorRoll>,
 ) -> Result<Reply, ApiError> {
     let now = operator.call.moment.now;
+    let grace_seconds = grace_seconds.unwrap_or(GRACE_SECONDS);
     if GRACE_SECONDS_MAX < grace_seconds {
         return Err(ApiError::field("graceSeconds", "must be a whole number from 0 to 604800"));
     }
     let secret = ApiKeySecret::for_operator(secret_bytes()?);
     let until = now.checked_add_signed(TimeDelta::seconds(grace_seconds.into())).unwrap_or(now);
-    let roll = Roll { request: id, secret: &secret, until };
-    let (key, is_new) = match app.settings.roll_key(None, key.found()?, roll, now).await? {
-        RolledKey::Rolled(key) => (*key, true),
-        RolledKey::Before(key) => (*key, false),
+    let roll = Roll { request: id, secret: &secret, until, now };
+    let (rolled, is_new) = match app.settings.roll_key(None, key.found()?, roll, |_| Ok(())).await? {
+        RolledKey::Rolled(rolled) => (*rolled, true),
+        RolledKey::Before(key) => (RolledSecrets { key: *key, previous: None }, false),
         RolledKey::Revoked => return Err(REVOKED),
+        RolledKey::Denied(denial) => return Err(denial.into()),
         RolledKey::Absent => return Err(KeyId::NOT_FOUND),
     };
-    let view = OperatorKeyView::of(ListedKey { key, last_used: None, previous: None }, now);
+    let RolledSecrets { key, previous } = rolled;
+    let view = OperatorKeyView::of(ListedKey { key, last_used: None, previous }, now);
     shown(view, Some(&secret).filter(|_| is_new))
 }
 
-/// Revokes an operator's key. Functions notice it within 5 seconds. The last owner's key without an end stays.
+/// Revokes an operator's key. Functions notice it within 5 seconds. The last owner's key without an end and a list of addresses stays.
 #[utoipa::path(
     delete,
     path = "/admin/v1/operator-keys/{id}",
@@ -249,7 +262,7 @@ pub(super) async fn roll_operator_key(
     responses(
         (status = 200, body = OperatorKeyView),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "CONFLICT: it is the last owner's key without an end"),
+        (status = 409, description = "CONFLICT: it is the last owner's key without an end and a list of addresses"),
     ),
 )]
 pub(super) async fn revoke_operator_key(
@@ -272,8 +285,9 @@ fn changed(outcome: ChangedKey) -> Result<ApiKey, ApiError> {
     match outcome {
         ChangedKey::Changed(key) => Ok(*key),
         ChangedKey::Revoked => Err(REVOKED),
+        ChangedKey::Denied(denial) => Err(denial.into()),
         ChangedKey::LastOwner => Err(ApiError::Conflict(
-            "this is the last owner's key without an end; create another one with the role `owner` first",
+            "this is the last owner's key without an end and a list of addresses; create another one with the role `owner` first",
         )),
         ChangedKey::Absent => Err(KeyId::NOT_FOUND),
     }
@@ -290,8 +304,9 @@ fn shown(about: OperatorKeyView, secret: Option<&ApiKeySecret>) -> Result<Reply,
 impl OperatorKeyView {
     /// A key as it is at `now`.
     pub(super) fn of(listed: ListedKey, now: DateTime<Utc>) -> Self {
-        let ListedKey { key, last_used, .. } = listed;
+        let ListedKey { key, last_used, previous } = listed;
         Self {
+            previous_secret: PreviousSecret::of(&key, previous, now),
             key_id: key.key_id.to_string(),
             role: key.operator_role(),
             status: key.status(now),

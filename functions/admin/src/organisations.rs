@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Metadata, Mode, OrgId, PlanId, Reference,
-    Refusal,
+    Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Denial, Duty, Metadata, Mode, OrgId, PlanId,
+    Reference, Refusal,
 };
 use scrip_http::{
     ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, Reply, duty, timestamp,
@@ -23,7 +23,8 @@ pub(super) struct NewOrganisation {
     /// The organisation's name.
     #[schema(value_type = String, max_length = 255)]
     name: Reference,
-    /// Your own id of the organisation, by which you find it too; it cannot be changed. No two organisations have the same.
+    /// Your own id of the organisation, of visible ASCII characters, by which you find it and act for it; it cannot be
+    /// changed. No two organisations have the same.
     #[schema(value_type = Option<String>, max_length = 255)]
     external_id: Option<Reference>,
     /// Your own key and value pairs.
@@ -62,7 +63,7 @@ pub(super) struct OrganisationChanges {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Opened)]
 #[serde(rename_all = "camelCase")]
-struct OrganisationView {
+pub(super) struct OrganisationView {
     organisation_id: String,
     name: String,
     /// The operator's own id of the organisation.
@@ -75,12 +76,19 @@ struct OrganisationView {
     currency: &'static str,
     /// Whether its own keys may choose a more expensive plan.
     self_service_plans: bool,
+    /// active or closed.
+    status: &'static str,
+    /// When it was closed; null while it is open.
+    #[serde(serialize_with = "timestamp::optional")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    closed_at: Option<DateTime<Utc>>,
     #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
 }
 
-/// Creates an organisation with two ledgers, live and test, and this month's allowance in both.
+/// Creates an organisation with two ledgers, live and test, and this month's allowance in both. A plan with a fee, an
+/// `allowance` and `selfServicePlans` need the role `money` or `owner`.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations",
@@ -99,9 +107,19 @@ pub(super) async fn create(
 ) -> Result<Reply, ApiError> {
     let moment = operator.call.moment;
     let wanted = intent.body;
+    if wanted.external_id.as_ref().is_some_and(|id| !is_sendable(id.as_str())) {
+        return Err(ApiError::field(
+            "externalId",
+            "must be visible ASCII characters, because it is sent in a header",
+        ));
+    }
     let plan = PlanId(wanted.plan.unwrap_or_else(|| "free".to_owned()));
     let catalogue = app.settings.current_catalogue(moment.wall).await?;
     let known = catalogue.plan(&plan, moment.now).ok_or(Refusal::UnknownPlan(plan))?;
+    let gives_credits = wanted.allowance.is_some() || wanted.self_service_plans || known.fee.amount() > 0;
+    if gives_credits && !operator.role.may(Duty::Money) {
+        return Err(Denial::Role(operator.role, Duty::Money).into());
+    }
     let allowance = match wanted.allowance {
         Some(credits) => Allowance::Monthly(credits.into()),
         None => known.allowance,
@@ -110,23 +128,24 @@ pub(super) async fn create(
     let made = app.ledger.claim_once(ClaimsOf::Operators, &key, &intent.fingerprint, moment).await?;
     // Everything below derives from the claim, so a retry creates the same organisation.
     let organisation = Organisation {
-        org: OrgId::from(made.id),
-        name: wanted.name.as_str().to_owned(),
         external_id: wanted.external_id,
         metadata: wanted.metadata.unwrap_or_default(),
-        plan: known.plan.clone(),
-        allowance,
-        customer: None,
-        spending_limit: None,
         currency: wanted.currency.unwrap_or(Currency::GBP),
         self_service_plans: wanted.self_service_plans,
-        created_at: made.at,
+        ..Organisation::new(
+            OrgId::from(made.id),
+            wanted.name.as_str(),
+            known.plan.clone(),
+            allowance,
+            made.at,
+        )
     };
+    operator.call.opens(organisation.org);
     open(&app, &organisation, moment).await?;
     Reply::created(&OrganisationView::from(organisation), made.replayed)
 }
 
-/// Changes the settings that an operator has made for an organisation.
+/// Changes the settings that an operator has made for an organisation. `selfServicePlans` needs the role `money` or `owner`.
 #[utoipa::path(
     patch,
     path = "/admin/v1/organisations/{id}",
@@ -142,12 +161,20 @@ pub(super) async fn change_organisation(
     Once { body, .. }: Once<OrganisationChanges>,
 ) -> Result<Reply, ApiError> {
     let OrganisationChanges { name, metadata, self_service_plans } = body;
+    if self_service_plans.is_some() && !operator.role.may(Duty::Money) {
+        return Err(Denial::Role(operator.role, Duty::Money).into());
+    }
     let org = org.found()?;
     let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     operator.call.was(&OrganisationView::from(known))?;
     let change = OrganisationChange { name, metadata, self_service_plans };
     let changed = app.settings.change_organisation(org, &change).await?;
     Reply::ok(&OrganisationView::from(changed.ok_or(OrgId::NOT_FOUND)?))
+}
+
+/// Whether an external id reaches us unchanged in the header Scrip-Organisation.
+fn is_sendable(id: &str) -> bool {
+    id.trim() == id && id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
 impl From<Organisation> for OrganisationView {
@@ -164,6 +191,8 @@ impl From<Organisation> for OrganisationView {
             },
             currency: organisation.currency.code(),
             self_service_plans: organisation.self_service_plans,
+            status: if organisation.closed_at.is_some() { "closed" } else { "active" },
+            closed_at: organisation.closed_at,
             created_at: organisation.created_at,
         }
     }
@@ -172,7 +201,7 @@ impl From<Organisation> for OrganisationView {
 async fn open(app: &App, organisation: &Organisation, moment: store::Moment) -> Result<(), ApiError> {
     if app.settings.add_organisation(organisation).await?.is_some() {
         return Err(ApiError::Conflict(
-            "another organisation has this externalId; choose another one, or read that organisation with it",
+            "another organisation has this externalId; list it with `?externalId=`, or send another one under a new Idempotency-Key",
         ));
     }
     for mode in [Mode::Live, Mode::Test] {

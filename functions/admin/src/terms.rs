@@ -35,7 +35,7 @@ pub(super) struct NewLimit {
 pub(super) struct ReasonRequest {
     /// The reason, recorded with the operator's key.
     #[schema(value_type = String, max_length = 255)]
-    reason: Reference,
+    pub(super) reason: Reference,
 }
 
 /// The present terms of an organisation.
@@ -117,12 +117,29 @@ pub(super) async fn unfreeze(
 }
 
 /// Whether an organisation is to be frozen, and why.
-struct Freeze {
-    frozen: bool,
-    reason: Reference,
+/// Whether an organisation is frozen from now on, and why.
+pub(super) struct Freeze {
+    pub(super) frozen: bool,
+    pub(super) reason: Reference,
 }
 
 async fn set(app: &App, operator: &OperatorCall, org: OrgId, freeze: Freeze) -> Result<Reply, ApiError> {
+    let frozen = freeze.frozen;
+    let account = set_frozen_both(app, operator, org, freeze).await?;
+    Reply::ok(&TermsView {
+        organisation_id: org.to_string(),
+        frozen,
+        post_paid: account.map(|account| account.post_paid.into()),
+    })
+}
+
+/// Freezes or unfreezes both ledgers of an organisation. Returns the live account, unless it cannot be read.
+pub(super) async fn set_frozen_both(
+    app: &App,
+    operator: &OperatorCall,
+    org: OrgId,
+    freeze: Freeze,
+) -> Result<Option<Account>, ApiError> {
     let Freeze { frozen, reason } = freeze;
     let change = |mode| {
         let is_so = move |account: &Account| account.frozen == frozen;
@@ -152,11 +169,7 @@ async fn set(app: &App, operator: &OperatorCall, org: OrgId, freeze: Freeze) -> 
             tracing::warn!(cause = &error as &dyn Error, "auto-recharge was not notified");
         }
     }
-    Reply::ok(&TermsView {
-        organisation_id: org.to_string(),
-        frozen,
-        post_paid: account.map(|account| account.post_paid.into()),
-    })
+    Ok(account)
 }
 
 /// The operator who changes terms, and the reason.

@@ -240,7 +240,7 @@ pub(super) async fn read_monitor(
 )]
 pub(super) async fn delete_monitor(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Spend>,
+    caller: Caller<may::StopSpending>,
     Path(id): Path<Id<MonitorId>>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {

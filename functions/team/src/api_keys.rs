@@ -59,7 +59,7 @@ pub(super) async fn list_api_keys(
     caller: Caller<may::SeeTeam>,
     QueryParams(ApiKeysQuery { limit, cursor }): QueryParams<ApiKeysQuery>,
 ) -> Result<Reply, ApiError> {
-    let (account, now) = (caller.account, caller.call.moment.now);
+    let (account, now) = (caller.account, caller.call.arrived_at());
     let listing = Listing { list: "api-keys", account, question: &() };
     let read = |text: String| {
         let after = app.cursors.read(&listing, &text)?;
@@ -96,12 +96,16 @@ pub(super) async fn create_api_key(
         return Err(ApiError::wrong_side("a test key creates test keys only; use a live key"));
     }
     let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
-    let origin = KeyOrigin { by: caller.key, request: id, at: moment.now };
+    let now = caller.call.arrived_at();
+    let origin = KeyOrigin { by: caller.key, request: id, at: now };
     let wanted = body.key(account.org, &secret, origin)?;
     wanted.is_within(caller.scopes())?;
     let (key, secret) = match app.settings.issue_key(&secret, &wanted).await? {
         IssuedKey::New => (wanted, Some(secret)),
-        IssuedKey::Known(known) => (*known, None),
+        IssuedKey::Known(known) => match app.settings.reissue_key(&secret, &known).await? {
+            Some(key) => (key, Some(secret)),
+            None => (*known, None),
+        },
         IssuedKey::TooMany => {
             return Err(ApiError::Conflict(
                 "this organisation has 1,000 API keys; revoke some that are not used",
@@ -111,7 +115,7 @@ pub(super) async fn create_api_key(
     let created = notice(&key, caller.key, ApiKeyAction::Created);
     app.ledger.emit(ledger_of(account, &key), &created, moment).await?;
     let listed = ListedKey { key, last_used: None, previous: None };
-    IssuedApiKey::reply(ApiKeyView::of(listed, moment.now), secret.as_ref())
+    IssuedApiKey::reply(ApiKeyView::of(listed, now), secret.as_ref())
 }
 
 /// Reads an API key.
@@ -128,7 +132,7 @@ pub(super) async fn read_api_key(
     Path(id): Path<Id<KeyId>>,
 ) -> Result<Reply, ApiError> {
     let found = find(&app, caller.account, id).await?;
-    Reply::ok(&ApiKeyView::of(found, caller.call.moment.now))
+    Reply::ok(&ApiKeyView::of(found, caller.call.arrived_at()))
 }
 
 /// Changes an API key. Your own key needs every scope that the key has, before and after the change. Other functions
@@ -151,7 +155,7 @@ pub(super) async fn change_api_key(
     Path(path): Path<Id<KeyId>>,
     Once { body, id }: Once<ApiKeyChanges>,
 ) -> Result<Reply, ApiError> {
-    let (account, moment) = (caller.account, caller.call.moment);
+    let (account, moment, now) = (caller.account, caller.call.moment, caller.call.arrived_at());
     let ListedKey { key, last_used, previous } = find(&app, account, path).await?;
     if body.scopes.as_ref().is_some_and(BTreeSet::is_empty) {
         return Err(ApiError::field("scopes", "must name at least one scope; to end the key, delete it"));
@@ -160,15 +164,16 @@ pub(super) async fn change_api_key(
         name: body.name,
         scopes: body.scopes,
         role: None,
-        expires_at: body.expires_at.map(|end| end.after(moment.now)).transpose()?,
+        expires_at: body.expires_at.map(|end| end.after(now)).transpose()?,
         allowed_ips: body.allowed_ips,
     };
-    key.is_within(caller.scopes())?;
-    key.clone().changed(change.clone()).is_within(caller.scopes())?;
-    let key = changed(app.settings.change_key(Some(account.org), key.key_id, &change).await?)?;
-    let notice = notice(&key, caller.key, ApiKeyAction::Changed(id));
-    app.ledger.emit(ledger_of(account, &key), &notice, moment).await?;
-    Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous }, moment.now))
+    let may = |key: &ApiKey| key.is_within(caller.scopes());
+    let key = changed(app.settings.change_key(Some(account.org), key.key_id, &change, may).await?)?;
+    if change != ApiKeyChange::default() {
+        let notice = notice(&key, caller.key, ApiKeyAction::Changed(id));
+        app.ledger.emit(ledger_of(account, &key), &notice, moment).await?;
+    }
+    Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous }, now))
 }
 
 /// Revokes an API key at once, with both its secrets. Other functions notice it within 5 seconds. A revoked key stays in
@@ -186,12 +191,12 @@ pub(super) async fn revoke_api_key(
     Path(id): Path<Id<KeyId>>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let (account, moment) = (caller.account, caller.call.moment);
+    let (account, moment, now) = (caller.account, caller.call.moment, caller.call.arrived_at());
     let ListedKey { key, last_used, .. } = find(&app, account, id).await?;
-    let key = changed(app.settings.revoke(Some(account.org), key.key_id, moment.now).await?)?;
+    let key = changed(app.settings.revoke(Some(account.org), key.key_id, now).await?)?;
     let revoked = notice(&key, caller.key, ApiKeyAction::Revoked);
     app.ledger.emit(ledger_of(account, &key), &revoked, moment).await?;
-    Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous: None }, moment.now))
+    Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous: None }, now))
 }
 
 /// The key after a change of it.
@@ -199,6 +204,7 @@ fn changed(outcome: ChangedKey) -> Result<ApiKey, ApiError> {
     match outcome {
         ChangedKey::Changed(key) => Ok(*key),
         ChangedKey::Revoked => Err(REVOKED),
+        ChangedKey::Denied(denial) => Err(denial.into()),
         // Only an operator's key can be the last owner's.
         ChangedKey::Absent | ChangedKey::LastOwner => Err(KeyId::NOT_FOUND),
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::TimeDelta;
-use domain::{ApiKeyAction, ApiKeySecret, KeyId};
+use domain::{ApiKey, ApiKeyAction, ApiKeySecret, KeyId};
 use scrip_http::{
     ApiError, ApiKeyView, App, Caller, Id, IssuedApiKey, Once, OptionalBody, PathId, Reply, may,
 };
 use serde::Deserialize;
-use store::{Roll, RolledKey, secret_bytes};
+use store::{ListedKey, Roll, RolledKey, RolledSecrets, secret_bytes};
 use utoipa::ToSchema;
 
 use super::api_keys::REVOKED;
@@ -53,25 +53,27 @@ pub(super) async fn roll_api_key(
     Path(path): Path<Id<KeyId>>,
     OptionalBody(Once { body: RollOptions { grace_seconds }, id }): OptionalBody<RollOptions>,
 ) -> Result<Reply, ApiError> {
-    let (account, moment) = (caller.account, caller.call.moment);
+    let (account, moment, now) = (caller.account, caller.call.moment, caller.call.arrived_at());
     let grace = grace_seconds.unwrap_or(GRACE_SECONDS);
     if GRACE_SECONDS_MAX < grace {
         return Err(ApiError::field("graceSeconds", "must be a whole number from 0 to 604800"));
     }
-    let known = find(&app, account, path).await?.key;
-    known.is_within(caller.scopes())?;
-    let secret = ApiKeySecret::for_organisation(known.mode, secret_bytes()?);
-    let until = moment.now.checked_add_signed(TimeDelta::seconds(grace.into())).unwrap_or(moment.now);
-    let roll = Roll { request: id, secret: &secret, until };
-    let (key, is_new) = match app.settings.roll_key(Some(account.org), known.key_id, roll, moment.now).await?
+    let known = find(&app, account, path).await?;
+    let secret = ApiKeySecret::for_organisation(known.key.mode, secret_bytes()?);
+    let until = now.checked_add_signed(TimeDelta::seconds(grace.into())).unwrap_or(now);
+    let roll = Roll { request: id, secret: &secret, until, now };
+    let may = |key: &ApiKey| key.is_within(caller.scopes());
+    let (rolled, is_new) = match app.settings.roll_key(Some(account.org), known.key.key_id, roll, may).await?
     {
-        RolledKey::Rolled(key) => (key, true),
-        RolledKey::Before(key) => (key, false),
+        RolledKey::Rolled(rolled) => (*rolled, true),
+        RolledKey::Before(key) => (RolledSecrets { key: *key, previous: None }, false),
         RolledKey::Revoked => return Err(REVOKED),
+        RolledKey::Denied(denial) => return Err(denial.into()),
         RolledKey::Absent => return Err(KeyId::NOT_FOUND),
     };
+    let RolledSecrets { key, previous } = rolled;
     let rolled = notice(&key, caller.key, ApiKeyAction::Rolled(id));
     app.ledger.emit(ledger_of(account, &key), &rolled, moment).await?;
-    let listed = app.settings.issued_key(Some(account.org), key.key_id).await?.ok_or(KeyId::NOT_FOUND)?;
-    IssuedApiKey::reply(ApiKeyView::of(listed, moment.now), Some(&secret).filter(|_| is_new))
+    let listed = ListedKey { key, last_used: known.last_used, previous };
+    IssuedApiKey::reply(ApiKeyView::of(listed, now), Some(&secret).filter(|_| is_new))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
-    Account, AccountId, Allowance, Amount, ApiKey, ApiKeySecret, ClaimKey, Consume, Credits, Currency,
-    Details, EntryId, Fingerprint, Grant, GrantOrigin, IdempotencyKey, KeyId, Mode, OrgId, PlanId, Quantity,
+    Account, AccountId, Allowance, Amount, ApiKey, ApiKeySecret, ClaimKey, Consume, Credits, Details,
+    EntryId, Fingerprint, Grant, GrantOrigin, IdempotencyKey, KeyId, Mode, OrgId, PlanId, Quantity,
     Reference, Scope, Source, consume, grant,
 };
 use scrip_http::App;
@@ -143,17 +143,8 @@ impl DemoKeys {
 /// An organisation on the professional plan, with a negotiated allowance.
 fn demo_organisation(org: OrgId, name: &str, allowance: Allowance) -> Organisation {
     Organisation {
-        org,
-        name: name.into(),
-        plan: PlanId("professional".into()),
-        allowance,
-        customer: None,
-        spending_limit: None,
-        currency: Currency::GBP,
-        external_id: None,
-        metadata: domain::Metadata::default(),
         self_service_plans: true,
-        created_at: org.time(),
+        ..Organisation::new(org, name, PlanId("professional".into()), allowance, org.time())
     }
 }
 

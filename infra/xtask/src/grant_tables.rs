@@ -5,7 +5,7 @@
 /// its own log. `if HasStripe` is a condition of the template.
 pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ("Admin", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
-    ("Admin", "SettingsTable.Arn", "dynamodb: GetItem PutItem Query UpdateItem"),
+    ("Admin", "SettingsTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Admin", "RechargeQueue.Arn", "sqs: SendMessage"),
     ("Admin", "RenewalQueue.Arn", "sqs: SendMessage"),
     ("Admin", "StripeSecretArn if HasStripe", "secretsmanager: GetSecretValue"),

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::route_caller::{Gateway, RouteCaller};
 
-/// An owner issues a key of support, changes, rolls and revokes it, and reads what was done.
+/// An owner issues a key of support, changes, rolls and revokes it; finds, closes and reopens an organisation; and reads
+/// what was done.
 pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
     const KEYS: &str = "/admin/v1/operator-keys";
     let owner = RouteCaller { api, key: Some(key) };
@@ -20,6 +21,19 @@ pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
     owner.call("DELETE", &path, 200)?;
     let listed = owner.get(KEYS, 200)?;
     ensure!(listed.at("/data/0/status")? == "revoked", "{}", listed.body);
+    let body = json!({ "name": "Altona Bank", "externalId": "route-altona" });
+    let opened = owner.post("/admin/v1/organisations", "route-open-altona", &body)?;
+    let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
+    for search in ["name=altona", "externalId=route-altona", "limit=1"] {
+        let found = owner.get(&format!("/admin/v1/organisations?{search}"), 200)?;
+        ensure!(found.at("/data/0/name")? == "Altona Bank", "{}", found.body);
+    }
+    let why = json!({ "reason": "Left" });
+    let closed = owner.post_for(200, &format!("{organisation}/close"), "route-close", &why)?;
+    ensure!(closed.at("/data/status")? == "closed", "{}", closed.body);
+    let open = owner.post_for(200, &format!("{organisation}/reopen"), "route-reopen", &why)?;
+    ensure!(open.at("/data/status")? == "active", "{}", open.body);
+    owner.call("DELETE", &path, 200)?;
     let log = owner.get("/admin/v1/audit-log", 200)?;
     ensure!(log.at("/data/0/method")? == "DELETE", "{}", log.body);
     Ok(())

@@ -5,8 +5,11 @@ use std::error::Error;
 use axum::response::Response;
 use http::request::Parts;
 
+use percent_encoding::percent_decode_str;
+
 use super::identity::OperatorCall;
 use super::{ApiError, App, Reply, RequestContext};
+use domain::{ApiKeySecret, OrgId};
 use store::{AuditOutcome, AuditedRequest};
 
 /// The most bytes of a request, and of each state of what it changes, that are kept. What is longer is left out.
@@ -25,7 +28,8 @@ pub(super) async fn begin(app: &App, by: &OperatorCall, parts: &Parts) -> Result
         key: by.key,
         role: by.role,
         method: parts.method.to_string(),
-        path: format!("{}{query}", parts.uri.path()),
+        path: format!("{}{query}", without_secrets(parts.uri.path())),
+        org: organisation(parts.uri.path()),
         account: call.account(),
         address: call.from.map(|address| address.to_string()),
     };
@@ -34,12 +38,31 @@ pub(super) async fn begin(app: &App, by: &OperatorCall, parts: &Parts) -> Result
     Ok(())
 }
 
+/// A path without the API keys that a caller may have put into it in place of ids.
+fn without_secrets(path: &str) -> String {
+    let shown = |part: &str| {
+        if ApiKeySecret::parse(part).is_some() { "(an API key)".to_owned() } else { part.to_owned() }
+    };
+    path.split('/').map(shown).collect::<Vec<_>>().join("/")
+}
+
+/// The organisation that a path below `/admin/v1/organisations/` names, as the router reads it.
+fn organisation(path: &str) -> Option<OrgId> {
+    let rest = path.strip_prefix("/admin/v1/organisations/")?;
+    let id = rest.split('/').next().unwrap_or_default();
+    OrgId::try_from(percent_decode_str(id).decode_utf8().ok()?.into_owned()).ok()
+}
+
 /// The outcome of a request; `None` if it is not in the audit log.
 pub(super) fn outcome(call: &RequestContext, response: &Response) -> Option<AuditOutcome> {
     let audited = call.audited()?;
-    let after = response.extensions().get::<Reply>().map(|reply| reply.kept().1.get().to_owned());
+    let reply = response.extensions().get::<Reply>();
+    let replayed = reply.is_some_and(|reply| reply.replayed);
+    let after = reply.map(|reply| reply.kept().1.get().to_owned());
     Some(AuditOutcome {
         status: response.status().as_u16(),
+        replayed,
+        org: audited.opened.get().copied(),
         request: audited.asked.get().cloned().and_then(kept),
         before: audited.before.get().cloned().and_then(kept),
         after: after.and_then(kept),

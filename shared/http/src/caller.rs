@@ -58,6 +58,9 @@ pub trait Needs: Send + Sync {
     /// Whether the route changes settings. It then needs a key that was read in the last minute, also while the settings
     /// cannot be read.
     const CHANGES_SETTINGS: bool = false;
+    /// Whether the audit log has the route's requests that change something, when an operator makes them. What ends in a
+    /// transaction is in the ledger.
+    const IS_AUDITED: bool = Self::CHANGES_SETTINGS;
 }
 
 /// What a route lets a key do.
@@ -71,6 +74,10 @@ pub mod may {
     /// Spend credits.
     #[derive(Clone, Copy, Debug)]
     pub enum Spend {}
+
+    /// End what spends credits.
+    #[derive(Clone, Copy, Debug)]
+    pub enum StopSpending {}
 
     /// Buy credits.
     #[derive(Clone, Copy, Debug)]
@@ -118,6 +125,11 @@ pub mod may {
         const OR: Option<Scope> = Some(Scope::CreditsConsume);
     }
 
+    impl Needs for StopSpending {
+        const SCOPE: Scope = Scope::CreditsConsume;
+        const IS_AUDITED: bool = true;
+    }
+
     impl Needs for Buy {
         const SCOPE: Scope = Scope::CreditsPurchase;
     }
@@ -155,7 +167,7 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
         if S::CHANGES_SETTINGS && !is_current {
             return Err(not_current());
         }
-        if let Some(role) = role.filter(|_| S::CHANGES_SETTINGS && !parts.method.is_safe()) {
+        if let Some(role) = role.filter(|_| S::IS_AUDITED && !parts.method.is_safe()) {
             audit::begin(app, &OperatorCall { key, role, call: call.clone() }, parts).await?;
         }
         // Only a test ledger has a clock of its own; for a live ledger nothing is read.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::ApiError;
-use domain::{AccountId, Mode};
+use domain::{AccountId, Mode, OrgId};
 use store::{ChangeAttempt, ChangeRequest, Moment};
 
 /// A request: its time, its id and what is known of its caller.
@@ -30,6 +30,7 @@ pub struct RequestContext {
     pub from: Option<IpAddr>,
     account: Arc<OnceLock<AccountId>>,
     own_time: Arc<OnceLock<DateTime<Utc>>>,
+    arrival: DateTime<Utc>,
     ongoing: Arc<OnceLock<Ongoing>>,
     audited: Arc<OnceLock<Audited>>,
 }
@@ -41,6 +42,8 @@ pub(super) struct Audited {
     pub(super) asked: OnceLock<String>,
     /// What the request changes, as it was before, as JSON.
     pub(super) before: OnceLock<String>,
+    /// The organisation that the request has opened.
+    pub(super) opened: OnceLock<OrgId>,
 }
 
 /// The change that the handler makes, for the layer that keeps its answer.
@@ -59,6 +62,7 @@ impl RequestContext {
             from,
             account: Arc::default(),
             own_time: Arc::default(),
+            arrival: moment.now,
             ongoing: Arc::default(),
             audited: Arc::default(),
         }
@@ -74,6 +78,13 @@ impl RequestContext {
             audited.before.get_or_init(|| before);
         }
         Ok(())
+    }
+
+    /// Records the organisation that an operator's request opens, for the audit log.
+    pub fn opens(&self, org: OrgId) {
+        if let Some(audited) = self.audited() {
+            audited.opened.get_or_init(|| org);
+        }
     }
 
     /// Records that the request is in the audit log.
@@ -101,6 +112,13 @@ impl RequestContext {
     pub(super) fn at(self, own: DateTime<Utc>) -> Self {
         let now = *self.own_time.get_or_init(|| own);
         Self { moment: Moment { now, ..self.moment }, ..self }
+    }
+
+    /// When the request arrived by the clock of all ledgers, also where the ledger has a test clock of its own. API keys end
+    /// by this clock.
+    #[must_use]
+    pub fn arrived_at(&self) -> DateTime<Utc> {
+        self.arrival
     }
 
     /// The time that the response shows.

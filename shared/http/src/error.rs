@@ -213,6 +213,7 @@ impl ApiError {
                 (StatusCode::UNAUTHORIZED, "EXPIRED_API_KEY")
             }
             Self::Denied(Denial::NoApiAccess) => (StatusCode::FORBIDDEN, "API_ACCESS_NOT_INCLUDED"),
+            Self::Denied(Denial::Closed) => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
             Self::Denied(
                 Denial::Address(_)
                 | Denial::WrongSide(_)

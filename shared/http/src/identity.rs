@@ -72,6 +72,10 @@ pub(super) async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identi
     if let Principal::Organisation { account, .. } = &principal {
         call.of(*account);
     }
+    if known.is_closed {
+        return Err(Denial::Closed.into());
+    }
+    app.settings.note_use(&known.key, call.moment.now).await;
     // `Once` reads it to know whose idempotency key the request has.
     parts.extensions.insert(principal.clone());
     Ok(Identified { call, principal, is_current: known.is_current })

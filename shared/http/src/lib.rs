@@ -55,6 +55,6 @@ pub use timestamp::Instant;
 pub use views::{
     ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
     ExpiryField, IssuedApiKey, KeyOrigin, MoneyView, NewApiKey, NextActionView, OperationPrice,
-    PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView, RefusalView, SourceShare,
-    StatusFilter, TransactionView, of_kind,
+    PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, PreviousSecret, ProofView, RefusalView,
+    SourceShare, StatusFilter, TransactionView, of_kind,
 };

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use super::verifik;
-use domain::Scope;
+use domain::{Duty, OperatorRole, Scope};
 
 /// The OpenAPI document of `routes`: the functions' own descriptions, with the envelope, the scopes and the errors that
 /// every operation has.
@@ -141,10 +141,33 @@ fn scopes(method: &str, path: &str) -> &'static [Scope] {
     }
 }
 
-/// Adds the scopes of an operation; returns the description of 403 for keys that lack them.
+/// What an operator's role must include for an operation.
+fn duty(method: &str, path: &str) -> Duty {
+    const CATALOGUE: [&str; 4] = ["pricing/", "packages/", "plans/", "exchange-rates"];
+    const MONEY: [&str; 6] =
+        ["/grants", "/adjustments", "/post-paid", "/plan-limit", "/spending-limit", "/subscription"];
+    let thing = path.strip_prefix("/admin/v1/").unwrap_or_default();
+    if thing.starts_with("operator-keys") || thing == "audit-log" {
+        Duty::Operators
+    } else if method == "get" {
+        Duty::Reading
+    } else if CATALOGUE.iter().any(|part| thing.starts_with(part)) {
+        Duty::Catalogue
+    } else if MONEY.iter().any(|part| thing.ends_with(part)) || thing.contains("/purchases/") {
+        Duty::Money
+    } else {
+        Duty::Customers
+    }
+}
+
+/// Adds the scopes or roles of an operation; returns the description of 403 for keys that lack them.
 fn add_scopes(method: &str, path: &str, operation: &mut Map<String, Value>) -> String {
     if path.starts_with("/admin/") {
-        return "INSUFFICIENT_PERMISSIONS: the key is not an operator's key".to_owned();
+        let roles = OperatorRole::ALL.into_iter().filter(|role| role.may(duty(method, path)));
+        let roles: Vec<_> = roles.map(OperatorRole::as_str).collect();
+        let words = roles.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
+        operation.insert("x-roles".to_owned(), json!(roles));
+        return format!("INSUFFICIENT_PERMISSIONS: the key is not an operator's key with the role {words}");
     }
     let scopes = scopes(method, path);
     let any = scopes.iter().map(|scope| json!({ "apiKey": [scope.as_str()] })).collect();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 /// The addresses from which a key may be used: at most 20 addresses or ranges. Empty for every address.
@@ -44,6 +44,17 @@ impl AllowedIps {
     }
 }
 
+/// A range of IPv4 addresses that is written as IPv6 is the same range.
+fn canonical(range: IpNet) -> IpNet {
+    let bits = range.prefix_len().checked_sub(96);
+    match (range.addr().to_canonical(), bits) {
+        (IpAddr::V4(address), Some(bits)) if range.addr().is_ipv6() => {
+            Ipv4Net::new(address, bits).map_or(range, IpNet::V4)
+        }
+        _ => range,
+    }
+}
+
 impl TryFrom<Vec<String>> for AllowedIps {
     type Error = BadAllowedIps;
 
@@ -52,7 +63,7 @@ impl TryFrom<Vec<String>> for AllowedIps {
             return Err(BadAllowedIps::TooMany);
         }
         let range = |text: String| {
-            let range = text.parse::<IpNet>().ok().map(|range| range.trunc());
+            let range = text.parse::<IpNet>().ok().map(|range| canonical(range.trunc()));
             let address = || text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into());
             range.or_else(address).ok_or(BadAllowedIps::NotAnAddress(text.chars().take(64).collect()))
         };
@@ -96,6 +107,8 @@ mod tests {
             (&["0.0.0.0/0"], "2001:db8::1", false),
             (&["203.0.113.7"], "::ffff:203.0.113.7", true),
             (&["::ffff:203.0.113.7"], "203.0.113.7", true),
+            (&["::ffff:203.0.113.0/120"], "203.0.113.7", true),
+            (&["::ffff:203.0.113.0/120"], "203.0.114.7", false),
             (&[], "203.0.113.7", true),
         ] {
             let admitted = list(ranges).unwrap().admit(Some(address.parse().unwrap()));

@@ -128,7 +128,8 @@ impl ApiKey {
     }
 
     /// Authenticates a request with this key at `now` from the address `from`; `plan` is that of its organisation. Test
-    /// keys work on every plan.
+    /// keys work on every plan. The previous secret of a key that was rolled manages no keys: it has no scope `team:write`,
+    /// and an owner's has the role `money`.
     ///
     /// # Errors
     /// [`Denial::Revoked`], then [`Denial::Rolled`], [`Denial::Expired`], [`Denial::NoApiAccess`] and
@@ -157,11 +158,19 @@ impl ApiKey {
         if !self.allowed_ips.admit(from) {
             return Err(Denial::Address(from));
         }
+        // A secret that is on its way out manages no keys: its holder could give itself another one.
+        let is_outgoing = self.rolled_until.is_some();
         let Some(org) = self.org else {
-            return Ok(Principal::Operator { key: self.key_id, role: self.operator_role() });
+            let role = self.operator_role();
+            let role = if is_outgoing && role == OperatorRole::Owner { OperatorRole::Money } else { role };
+            return Ok(Principal::Operator { key: self.key_id, role });
         };
         let account = AccountId { org, mode: self.mode };
-        Ok(Principal::Organisation { account, key: self.key_id, scopes: self.scopes.clone() })
+        let mut scopes = self.scopes.clone();
+        if is_outgoing {
+            scopes.remove(&Scope::TeamWrite);
+        }
+        Ok(Principal::Organisation { account, key: self.key_id, scopes })
     }
 
     /// The role of an operator's key.
@@ -170,11 +179,13 @@ impl ApiKey {
         self.role.unwrap_or(OperatorRole::Owner)
     }
 
-    /// Whether it is an operator's key that can always manage the others: an owner's without an end.
+    /// Whether it is an operator's key that can always manage the others: an owner's without an end, which may be used from
+    /// every address.
     #[must_use]
     pub fn is_lasting_owner(&self) -> bool {
         let has_end = self.revoked_at.is_some() || self.expires_at.is_some();
-        self.org.is_none() && self.operator_role() == OperatorRole::Owner && !has_end
+        let is_limited = has_end || !self.allowed_ips.is_empty();
+        self.org.is_none() && self.operator_role() == OperatorRole::Owner && !is_limited
     }
 
     /// Whether it works at `now`, whatever its plan and the caller's address.

@@ -21,6 +21,9 @@ pub enum Denial {
         "the organisation's plan has no API access; change to a plan that has it, or use a key with the `dashboard` scope"
     )]
     NoApiAccess,
+    /// Its organisation was closed.
+    #[error("this organisation is closed, and its ledger is kept; ask an operator to open it again")]
+    Closed,
     /// The caller's address is not one of those that the key may be used from. `None` when the address is not known.
     #[error(
         "this API key may not be used from {}; call from one of its `allowedIps`, or add this address to them",

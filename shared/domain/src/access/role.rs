@@ -69,8 +69,9 @@ impl OperatorRole {
     #[must_use]
     pub fn scopes(self) -> BTreeSet<Scope> {
         let read = [Scope::CreditsRead];
-        let support = [Scope::CreditsRefund, Scope::SettingsWrite, Scope::TeamWrite];
-        let money = [Scope::CreditsConsume, Scope::CreditsPurchase];
+        // Settings decide what is charged: plans, auto-recharge.
+        let support = [Scope::CreditsRefund, Scope::TeamWrite];
+        let money = [Scope::CreditsConsume, Scope::CreditsPurchase, Scope::SettingsWrite];
         match self {
             Self::Read | Self::Catalogue => read.into(),
             Self::Support => read.into_iter().chain(support).collect(),
@@ -112,10 +113,10 @@ mod tests {
         for role in OperatorRole::ALL {
             let scopes = role.scopes();
             assert!(scopes.contains(&Scope::CreditsRead), "{role:?}");
-            let money = [Scope::CreditsConsume, Scope::CreditsPurchase];
-            assert_eq!(money.map(|scope| scopes.contains(&scope)), [role.may(Duty::Money); 2], "{role:?}");
-            let team = [Scope::CreditsRefund, Scope::SettingsWrite, Scope::TeamWrite];
-            assert_eq!(team.map(|scope| scopes.contains(&scope)), [role.may(Duty::Customers); 3], "{role:?}");
+            let money = [Scope::CreditsConsume, Scope::CreditsPurchase, Scope::SettingsWrite];
+            assert_eq!(money.map(|scope| scopes.contains(&scope)), [role.may(Duty::Money); 3], "{role:?}");
+            let team = [Scope::CreditsRefund, Scope::TeamWrite];
+            assert_eq!(team.map(|scope| scopes.contains(&scope)), [role.may(Duty::Customers); 2], "{role:?}");
             assert_eq!(scopes.contains(&Scope::Dashboard), role == OperatorRole::Owner);
         }
     }

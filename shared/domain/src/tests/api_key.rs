@@ -95,6 +95,25 @@ fn an_operators_key_needs_no_plan_and_keeps_its_list_of_addresses() {
     assert_eq!(limited.admit(None, None, now()), Err(Denial::Address(None)));
 }
 
+/// Otherwise its holder could give itself another secret.
+#[test]
+fn a_secret_on_its_way_out_manages_no_keys() {
+    let managing = key(Mode::Live, &[Scope::CreditsRead, Scope::TeamWrite]);
+    let outgoing = ApiKey { rolled_until: Some(after(60)), ..managing };
+    let Ok(Principal::Organisation { scopes, .. }) = outgoing.admit(Some(&plan(true)), None, now()) else {
+        panic!("it is accepted")
+    };
+    assert_eq!(scopes, READ.into());
+    let secret = ApiKeySecret::for_operator([7; 34]);
+    for (role, expected) in
+        [(OperatorRole::Owner, OperatorRole::Money), (OperatorRole::Support, OperatorRole::Support)]
+    {
+        let key = ApiKey::new(KeyId::new(now(), 7), None, BTreeSet::new(), &secret, now());
+        let key = ApiKey { role: Some(role), rolled_until: Some(after(60)), ..key };
+        assert_eq!(key.admit(None, None, now()), Ok(Principal::Operator { key: key.key_id, role: expected }));
+    }
+}
+
 #[test]
 fn a_key_is_managed_by_keys_with_all_its_scopes() {
     let managed = key(Mode::Live, &[Scope::CreditsRead, Scope::CreditsRefund]);
@@ -148,6 +167,7 @@ fn a_lasting_owner_is_an_operators_key_without_an_end() {
         (with(OperatorRole::Money), false),
         (ApiKey { revoked_at: Some(now()), ..owner.clone() }, false),
         (ApiKey { expires_at: Some(after(60)), ..owner.clone() }, false),
+        (ApiKey { allowed_ips: vec!["203.0.113.7".to_owned()].try_into().unwrap(), ..owner.clone() }, false),
         (key(Mode::Live, &READ), false),
     ] {
         assert_eq!(key.is_lasting_owner(), expected, "{key:?}");

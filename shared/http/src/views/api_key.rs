@@ -58,7 +58,7 @@ pub struct ApiKeyView {
 /// The secret that a key had before it was rolled.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct PreviousSecret {
+pub struct PreviousSecret {
     /// Its last four characters.
     last4: String,
     /// Until when it is accepted.
@@ -177,11 +177,7 @@ impl ApiKeyView {
     pub fn of(listed: ListedKey, now: DateTime<Utc>) -> Self {
         let ListedKey { key, last_used, previous } = listed;
         let status = key.status(now);
-        let is_active = status == KeyStatus::Active;
-        let accepted = previous.filter(|_| is_active).and_then(|previous| {
-            let accepted_until = previous.rolled_until.filter(|end| now < *end)?;
-            Some(PreviousSecret { last4: previous.last4, accepted_until })
-        });
+        let accepted = PreviousSecret::of(&key, previous, now);
         Self {
             status,
             key_id: key.key_id.to_string(),
@@ -197,6 +193,16 @@ impl ApiKeyView {
             allowed_ips: key.allowed_ips,
             previous_secret: accepted,
         }
+    }
+}
+
+impl PreviousSecret {
+    /// The secret that a key had before, if it is accepted at `now`.
+    #[must_use]
+    pub fn of(key: &ApiKey, previous: Option<ApiKey>, now: DateTime<Utc>) -> Option<Self> {
+        let previous = previous.filter(|_| key.status(now) == KeyStatus::Active)?;
+        let accepted_until = previous.rolled_until.filter(|end| now < *end)?;
+        Some(Self { last4: previous.last4, accepted_until })
     }
 }
 

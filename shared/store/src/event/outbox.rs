@@ -10,6 +10,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::table::attribute::text_of;
+use crate::table::backoff::backoff;
 use crate::table::condition::{Condition, UpdateExpression};
 use crate::table::error::Fault;
 use crate::table::expiry::after_days;
@@ -28,7 +29,7 @@ pub(crate) const OUTBOX: &str = "out";
 const EVENT_DAYS: i64 = 32;
 
 /// How often the events of one item may lose their numbers to others.
-const ATTEMPTS_MAX: u32 = 16;
+const ATTEMPTS_MAX: u32 = 64;
 
 /// Events that an item has to emit, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +97,8 @@ impl Ledger {
         mut outbox: Outbox,
         moment: Moment,
     ) -> Result<(), Fault> {
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
+            backoff(attempt).await;
             let Some(first) = outbox.events.first().map(|event| event.src.clone()) else { return Ok(()) };
             // Another outbox of the item may have the same number.
             let same = |update: UpdateExpression, number: u64| {

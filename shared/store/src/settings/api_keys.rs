@@ -25,6 +25,8 @@ pub struct KnownKey {
     pub key: ApiKey,
     /// The plan; `None` for an operator's key.
     pub plan: Option<Plan>,
+    /// Whether its organisation was closed.
+    pub is_closed: bool,
     /// Whether both were read in the last minute. A request that changes settings needs a current key.
     pub is_current: bool,
 }
@@ -34,6 +36,8 @@ pub struct KnownKey {
 pub(crate) struct CachedKey {
     pub(crate) key: ApiKey,
     pub(crate) plan: Option<PlanId>,
+    /// Whether its organisation was closed.
+    pub(crate) is_closed: bool,
 }
 
 /// The hashes of secrets that were not found, and when. They are remembered for a moment, so that a caller with a wrong key
@@ -99,15 +103,16 @@ impl Settings {
             self.unknown_keys.add(hash, wall);
             return Ok(None);
         };
-        let Known { value: CachedKey { key, plan }, is_current, .. } =
+        let Known { value: CachedKey { key, plan, is_closed }, is_current, .. } =
             self.log.note(known, "an API key", wall);
-        let Some(plan) = plan else { return Ok(Some(KnownKey { key, plan: None, is_current })) };
+        let Some(plan) = plan else { return Ok(Some(KnownKey { key, plan: None, is_closed, is_current })) };
         let Known { value: catalogue, is_current: is_catalogue_current, .. } =
             self.known_catalogue(wall).await?;
         let plan = catalogue.plan(&plan, moment.now).cloned();
         let plan =
             plan.ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))?;
-        Ok(Some(KnownKey { key, plan: Some(plan), is_current: is_current && is_catalogue_current }))
+        let is_current = is_current && is_catalogue_current;
+        Ok(Some(KnownKey { key, plan: Some(plan), is_closed, is_current }))
     }
 
     async fn read_key(&self, hash: &str, moment: Moment) -> Result<Option<CachedKey>, Fault> {
@@ -116,15 +121,13 @@ impl Settings {
         };
         let key: ApiKey = decode("an API key", item)?;
         let Some(org) = key.org else {
-            self.note_use(&key, moment.now).await;
-            return Ok(Some(CachedKey { key, plan: None }));
+            return Ok(Some(CachedKey { key, plan: None, is_closed: false }));
         };
-        let (organisation, ()) =
-            tokio::join!(self.current_organisation(org), self.note_use(&key, moment.now));
+        let organisation = self.current_organisation(org).await?;
         let organisation =
-            organisation?.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
-        let plan = Some(organisation.plan.clone());
+            organisation.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
+        let (plan, is_closed) = (Some(organisation.plan.clone()), organisation.closed_at.is_some());
         self.organisations.put(&org, moment.wall, organisation);
-        Ok(Some(CachedKey { key, plan }))
+        Ok(Some(CachedKey { key, plan, is_closed }))
     }
 }

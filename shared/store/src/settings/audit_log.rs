@@ -35,6 +35,9 @@ pub struct AuditedRequest {
     pub method: String,
     /// The path and the query.
     pub path: String,
+    /// The organisation that the path names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgId>,
     /// The account that the operator acted for; `None` for a request below `/admin/v1/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
@@ -48,6 +51,12 @@ pub struct AuditedRequest {
 pub struct AuditOutcome {
     /// The status of the answer.
     pub status: u16,
+    /// Whether the answer is that of an earlier attempt: the request has changed nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// The organisation that it has opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgId>,
     /// The body of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
@@ -93,10 +102,11 @@ pub struct AuditPage {
 }
 
 impl AuditQuery {
-    fn wants(&self, request: &AuditedRequest) -> bool {
+    fn wants(&self, request: &AuditedRequest, outcome: Option<&AuditOutcome>) -> bool {
         let is_about = |org: OrgId| {
             let acted_for = request.account.map(|account| account.org);
-            acted_for == Some(org) || request.path.split(['/', '?']).any(|part| part == org.to_string())
+            let opened = outcome.and_then(|outcome| outcome.org);
+            [acted_for, request.org, opened].contains(&Some(org))
         };
         self.key.is_none_or(|key| key == request.key) && self.org.is_none_or(is_about)
     }
@@ -153,8 +163,9 @@ impl Settings {
             }
             let request: AuditedRequest = decode("an entry of the audit log", item)?;
             last = Some(id.clone());
-            let outcome = outcome.take().filter(|(of, _)| *of == id).map(|(_, outcome)| outcome);
-            if query.wants(&request) {
+            let outcome: Option<(String, AuditOutcome)> = outcome.take();
+            let outcome = outcome.filter(|(of, _)| *of == id).map(|(_, outcome)| outcome);
+            if query.wants(&request, outcome.as_ref()) {
                 entries.push(AuditEntry { request, outcome });
                 is_full = entries.len() >= usize::from(query.limit);
             }

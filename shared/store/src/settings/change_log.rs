@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::settings::last_known::REFRESH_TIMEOUT;
 use crate::settings::organisations::Settings;
 use crate::table::attribute::number;
+use crate::table::backoff::backoff;
 use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::item::decode;
@@ -129,7 +130,10 @@ impl Settings {
         let log = timeout(REFRESH_TIMEOUT, self.change_log()).await;
         let seen = self.changes.seen().count;
         self.changes.seen().checked = Some(wall);
-        let Ok(Ok(log)) = log else { return };
+        let Ok(Ok(log)) = log else {
+            self.log.note_unread("the log of changed settings", wall);
+            return;
+        };
         match log.since(seen) {
             Missed::These(changes) => changes.iter().for_each(|change| self.forget(*change)),
             Missed::Unknown => {
@@ -147,7 +151,8 @@ impl Settings {
     /// repeats the request.
     pub(crate) async fn log_change(&self, change: ChangedSetting) -> Result<(), Fault> {
         self.forget(change);
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
+            backoff(attempt).await;
             let log = self.change_log().await?;
             let (seen, log) = (log.count, log.with(change));
             let last = serde_dynamo::to_attribute_value(&log.last);

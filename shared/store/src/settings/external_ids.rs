@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::settings::organisation_names::name_item;
 use crate::settings::organisations::{Organisation, Settings};
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
@@ -25,18 +26,20 @@ impl Settings {
     /// When the table does not answer.
     pub async fn add_organisation(&self, organisation: &Organisation) -> Result<Option<OrgId>, Fault> {
         const DOING: &str = "write an organisation";
-        let item = with_key(&Key::organisation(organisation.org), organisation)?;
-        let Some(external) = &organisation.external_id else {
-            self.table.put_new(item, DOING).await?;
-            return Ok(None);
-        };
-        let org = organisation.org;
-        let named = with_key(&external_key(external), &ExternalIdItem { org })?;
-        let writes = vec![Write::PutIf(item, Condition::absent()), Write::PutIf(named, Condition::absent())];
+        let Organisation { org, name, external_id, .. } = organisation;
+        let item = with_key(&Key::organisation(*org), organisation)?;
+        let mut writes = vec![Write::PutIf(item, Condition::absent()), Write::Put(name_item(name, *org))];
+        if let Some(external) = external_id {
+            let named = with_key(&external_key(external), &ExternalIdItem { org: *org })?;
+            writes.push(Write::PutIf(named, Condition::absent()));
+        }
         if self.table.write_together(writes, DOING).await?.is_none() {
             return Ok(None);
         }
-        Ok(self.read_external(external).await?.filter(|known| *known != org))
+        match external_id {
+            Some(external) => Ok(self.read_external(external).await?.filter(|known| known != org)),
+            None => Ok(None),
+        }
     }
 
     /// The organisation that has an external id, at most a minute old by `wall`, and at most 15 minutes while the table does

@@ -29,9 +29,9 @@ pub(crate) struct IssuedKeyItem {
     /// The hash of the secret that it had before it was rolled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<String>,
-    /// The request that has rolled it last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) rolled_by: Option<String>,
+    /// The last requests that have rolled it, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rolled_by: Vec<String>,
     /// Whether it is counted as one of its owner's keys. Older keys are not, and revoked ones are not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) counted: bool,
@@ -74,7 +74,7 @@ pub struct KeyPage {
 impl IssuedKeyItem {
     /// A key that is not counted, because it is a key of the first start.
     pub(crate) fn uncounted(hash: String) -> Self {
-        Self { hash, previous: None, rolled_by: None, counted: false, revision: 0 }
+        Self { hash, previous: None, rolled_by: vec![], counted: false, revision: 0 }
     }
 
     /// The hashes of its secrets.
@@ -127,6 +127,33 @@ impl Settings {
             Some((issued, _)) if issued.hash == hash => Ok(IssuedKey::New),
             Some((_, known)) => Ok(IssuedKey::Known(known.into())),
             None => Ok(IssuedKey::TooMany),
+        }
+    }
+
+    /// Gives a key, which an earlier attempt of the same request has issued without being answered, another secret in place of
+    /// the one that it has. Returns the key; `None` when it was rolled or revoked since, so that its owner has a secret.
+    ///
+    /// # Errors
+    /// When the table does not answer; when the key is changed at the same time.
+    pub async fn reissue_key(&self, secret: &ApiKeySecret, issued: &ApiKey) -> Result<Option<ApiKey>, Fault> {
+        let Some((found, known)) = self.key_of(issued.org, issued.key_id).await? else { return Ok(None) };
+        if !found.rolled_by.is_empty() || known.revoked_at.is_some() {
+            return Ok(None);
+        }
+        let hash = secret.hash();
+        let next = IssuedKeyItem { hash: hash.clone(), ..found.clone() };
+        let fresh = ApiKey { last4: secret.last4(), ..known };
+        let end = UpdateExpression::new("SET rolledUntil = :end")
+            .only_if("attribute_exists(pk)")
+            .value(":end", number(0));
+        let writes = vec![
+            found.replace(issued.org, issued.key_id, next)?,
+            Write::PutIf(with_key(&Key::secret(&hash), &fresh)?, Condition::absent()),
+            Write::Update(Key::secret(&found.hash), end),
+        ];
+        match self.table.write_together(writes, "issue an API key again").await? {
+            None => Ok(Some(fresh)),
+            Some(_) => Err(Fault::Busy),
         }
     }
 
@@ -194,7 +221,7 @@ impl Settings {
     }
 
     /// The previous secret of a key; `None` when it was never rolled.
-    async fn previous(&self, issued: &IssuedKeyItem) -> Result<Option<ApiKey>, Fault> {
+    pub(crate) async fn previous(&self, issued: &IssuedKeyItem) -> Result<Option<ApiKey>, Fault> {
         let Some(hash) = &issued.previous else { return Ok(None) };
         let item = self.table.get(&Key::secret(hash), "read an API key").await?;
         item.map(|item| decode("an API key", item)).transpose()

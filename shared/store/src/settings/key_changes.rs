@@ -9,16 +9,20 @@ use crate::settings::change_log::ChangedSetting;
 use crate::settings::issued_keys::{IssuedKeyItem, ListedKey};
 use crate::settings::organisations::Settings;
 use crate::table::attribute::{number, number_of};
+use crate::table::backoff::backoff;
 use crate::table::condition::{Condition, UpdateExpression};
 use crate::table::error::Fault;
 use crate::table::item::{encode, with_key};
 use crate::table::key::Key;
 use crate::table::requests::Write;
 use crate::table::settings_key::SettingsKey;
-use domain::{ApiKey, ApiKeyChange, ApiKeySecret, EntryId, KeyId, OrgId};
+use domain::{ApiKey, ApiKeyChange, ApiKeySecret, Denial, EntryId, KeyId, OrgId};
 
 /// How often a change is made again because another one was made first.
-const ATTEMPTS_MAX: u32 = 8;
+const ATTEMPTS_MAX: u32 = 32;
+
+/// How many earlier rolls of a key are remembered, to know a retry of them.
+const ROLLS_KEPT: usize = 9;
 
 /// How a key was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum ChangedKey {
     Changed(Box<ApiKey>),
     /// It was revoked, and stays as it is.
     Revoked,
+    /// The caller may not change it, or not in this way.
+    Denied(Denial),
     /// There is no such key.
     Absent,
     /// It is the last key of an operator that is an owner's and has no end, and stays as it is: without it, operators' keys
@@ -37,14 +43,25 @@ pub enum ChangedKey {
 /// How a key was rolled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RolledKey {
-    /// It has the new secret.
-    Rolled(Box<ApiKey>),
-    /// The same request has rolled it before. The secret is not stored and cannot be shown again.
+    /// It has the new secret, also where an earlier attempt of the request has given it another one that was never answered.
+    Rolled(Box<RolledSecrets>),
+    /// The same request has rolled it before, and others have since.
     Before(Box<ApiKey>),
     /// It was revoked, and stays as it is.
     Revoked,
+    /// The caller may not have a secret of it.
+    Denied(Denial),
     /// There is no such key.
     Absent,
+}
+
+/// A key that was rolled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolledSecrets {
+    /// The key.
+    pub key: ApiKey,
+    /// The secret that it had before.
+    pub previous: Option<ApiKey>,
 }
 
 /// A new secret of a key.
@@ -56,10 +73,12 @@ pub struct Roll<'a> {
     pub secret: &'a ApiKeySecret,
     /// Until when the present secret is accepted. The one before it ends now.
     pub until: DateTime<Utc>,
+    /// The present time.
+    pub now: DateTime<Utc>,
 }
 
 impl Settings {
-    /// Changes the terms of a key.
+    /// Changes the terms of a key, if `may` allows it for the key as it is and as it would be.
     ///
     /// # Errors
     /// When the table does not answer; when others change the key too often at the same time.
@@ -68,13 +87,18 @@ impl Settings {
         owner: Option<OrgId>,
         key: KeyId,
         change: &ApiKeyChange,
+        may: impl Fn(&ApiKey) -> Result<(), Denial>,
     ) -> Result<ChangedKey, Fault> {
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
+            backoff(attempt).await;
             let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(ChangedKey::Absent) };
             if known.revoked_at.is_some() {
                 return Ok(ChangedKey::Revoked);
             }
             let (before, changed) = (known.clone(), known.changed(change.clone()));
+            if let Err(denial) = may(&before).and_then(|()| may(&changed)) {
+                return Ok(ChangedKey::Denied(denial));
+            }
             let guard = match self.guard_of_owners(&before, &changed).await? {
                 OwnersGuard::LastOwner => return Ok(ChangedKey::LastOwner),
                 OwnersGuard::Writes(writes) => writes,
@@ -91,7 +115,7 @@ impl Settings {
         Err(Fault::Busy)
     }
 
-    /// Gives a key a new secret. It keeps its id and its terms.
+    /// Gives a key a new secret, if `may` allows it for the key. It keeps its id and its terms.
     ///
     /// # Errors
     /// When the table does not answer; when others change the key too often at the same time.
@@ -100,43 +124,55 @@ impl Settings {
         owner: Option<OrgId>,
         key: KeyId,
         roll: Roll<'_>,
-        now: DateTime<Utc>,
+        may: impl Fn(&ApiKey) -> Result<(), Denial>,
     ) -> Result<RolledKey, Fault> {
         let (hash, request) = (roll.secret.hash(), roll.request.to_string());
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
+            backoff(attempt).await;
             let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(RolledKey::Absent) };
-            if issued.rolled_by.as_ref() == Some(&request) {
-                // The earlier attempt may not have logged it.
-                self.log_change(ChangedSetting::keys_of(owner)).await?;
-                let is_ours = issued.hash == hash;
-                let known = known.into();
-                return Ok(if is_ours { RolledKey::Rolled(known) } else { RolledKey::Before(known) });
+            // An earlier attempt has rolled it and was not answered, or it would not be repeated: its secret was never shown.
+            let is_repeated = issued.rolled_by.last() == Some(&request);
+            if issued.rolled_by.contains(&request) && !is_repeated {
+                return Ok(RolledKey::Before(known.into()));
             }
             if known.revoked_at.is_some() {
                 return Ok(RolledKey::Revoked);
             }
-            let rolled = ApiKey { last4: roll.secret.last4(), ..known };
+            if let Err(denial) = may(&known) {
+                return Ok(RolledKey::Denied(denial));
+            }
+            let previous = self.previous(&issued).await?;
+            let is_accepted = |secret: &ApiKey| secret.rolled_until.is_none_or(|end| roll.now < end);
             let end = |hash, at: DateTime<Utc>| {
                 let end = UpdateExpression::new("SET rolledUntil = :end")
                     .only_if("attribute_exists(pk)")
                     .value(":end", AttributeValue::N(at.timestamp().to_string()));
                 Write::Update(Key::secret(hash), end)
             };
-            let next = IssuedKeyItem {
-                hash: hash.clone(),
-                previous: Some(issued.hash.clone()),
-                rolled_by: Some(request.clone()),
-                ..issued.clone()
+            let rolled = ApiKey { last4: roll.secret.last4(), ..known.clone() };
+            let next = if is_repeated {
+                IssuedKeyItem { hash: hash.clone(), ..issued.clone() }
+            } else {
+                let earlier = issued.rolled_by.iter().rev().take(ROLLS_KEPT).rev();
+                IssuedKeyItem {
+                    hash: hash.clone(),
+                    previous: Some(issued.hash.clone()),
+                    rolled_by: earlier.chain([&request]).cloned().collect(),
+                    ..issued.clone()
+                }
             };
             let mut writes = vec![
                 issued.replace(owner, key, next)?,
                 Write::PutIf(with_key(&Key::secret(&hash), &rolled)?, Condition::absent()),
-                end(&issued.hash, roll.until),
+                end(&issued.hash, if is_repeated { roll.now } else { roll.until }),
             ];
-            writes.extend(issued.previous.as_ref().map(|previous| end(previous, now)));
+            let ends_now = previous.as_ref().is_some_and(is_accepted) && !is_repeated;
+            writes.extend(issued.previous.as_deref().filter(|_| ends_now).map(|hash| end(hash, roll.now)));
             if self.table.write_together(writes, "roll an API key").await?.is_none() {
                 self.log_change(ChangedSetting::keys_of(owner)).await?;
-                return Ok(RolledKey::Rolled(rolled.into()));
+                let outgoing = ApiKey { rolled_until: Some(roll.until), ..known };
+                let previous = if is_repeated { previous } else { Some(outgoing) };
+                return Ok(RolledKey::Rolled(RolledSecrets { key: rolled, previous }.into()));
             }
         }
         Err(Fault::Busy)
@@ -152,7 +188,8 @@ impl Settings {
         key: KeyId,
         now: DateTime<Utc>,
     ) -> Result<ChangedKey, Fault> {
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
+            backoff(attempt).await;
             let Some((issued, known)) = self.key_of(owner, key).await? else { return Ok(ChangedKey::Absent) };
             if known.revoked_at.is_some() {
                 // The earlier attempt may not have logged it.

@@ -46,8 +46,8 @@ impl KeyUses {
 }
 
 impl Settings {
-    /// Writes that a key was used at `now`. A day that cannot be written is left out: a request does not fail for it.
-    pub(crate) async fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {
+    /// Writes that a key was used at `now`, once a day and process. A day that cannot be written is left out: a request does not fail for it.
+    pub async fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {
         let day = now.date_naive();
         if !self.key_uses.is_new(key.key_id, day) {
             return;

@@ -9,6 +9,8 @@ pub(crate) mod issued_keys;
 pub(crate) mod key_changes;
 pub(crate) mod key_use;
 pub(crate) mod last_known;
+pub(crate) mod organisation_changes;
+pub(crate) mod organisation_names;
 pub(crate) mod organisations;
 pub(crate) mod outage;
 pub(crate) mod snapshot;

@@ -53,20 +53,35 @@ pub struct Organisation {
     /// When it was opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-}
-
-/// A change of an organisation. What is `None` keeps its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OrganisationChange {
-    /// Its name.
-    pub name: Option<Reference>,
-    /// The operator's own key and value pairs.
-    pub metadata: Option<Metadata>,
-    /// Whether its own keys may change to a plan that costs more.
-    pub self_service_plans: Option<bool>,
+    /// When it was closed; `None` while it is open.
+    #[serde(with = "chrono::serde::ts_seconds_option", default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<DateTime<Utc>>,
+    /// Whether it is found by its name. Older organisations are not, until they were listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_indexed: bool,
 }
 
 impl Organisation {
+    /// An organisation that is opened at `at`, without anything that an operator may add to it.
+    #[must_use]
+    pub fn new(org: OrgId, name: &str, plan: PlanId, allowance: Allowance, at: DateTime<Utc>) -> Self {
+        Self {
+            org,
+            name: name.to_owned(),
+            external_id: None,
+            metadata: Metadata::default(),
+            plan,
+            allowance,
+            customer: None,
+            currency: Currency::GBP,
+            spending_limit: None,
+            self_service_plans: false,
+            created_at: at,
+            closed_at: None,
+            is_indexed: true,
+        }
+    }
+
     /// The limit for its purchases of a day; a default by its currency where no operator has set one.
     #[must_use]
     pub fn may_spend(&self) -> SpendingLimit {
@@ -152,38 +167,6 @@ impl Settings {
         let limit = serde_dynamo::to_attribute_value(limit)
             .map_err(|source| Fault::corrupt("a spending limit", source))?;
         self.set_term(org, "spendingLimit", limit).await
-    }
-
-    /// Changes an organisation and returns it; `None` when there is none.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn change_organisation(
-        &self,
-        org: OrgId,
-        change: &OrganisationChange,
-    ) -> Result<Option<Organisation>, Fault> {
-        let OrganisationChange { name, metadata, self_service_plans } = change;
-        let metadata = metadata.as_ref().map(serde_dynamo::to_attribute_value).transpose();
-        let metadata = metadata.map_err(|source| Fault::corrupt("metadata", source))?;
-        let terms = [
-            ("name", name.as_ref().map(|name| text(name.as_str()))),
-            ("metadata", metadata),
-            ("selfServicePlans", self_service_plans.map(AttributeValue::Bool)),
-        ];
-        let terms: Vec<_> = terms.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        if terms.is_empty() {
-            return self.current_organisation(org).await;
-        }
-        let sets: Vec<_> = terms.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
-        let update =
-            UpdateExpression::new(&format!("SET {}", sets.join(", "))).only_if("attribute_exists(pk)");
-        let update = terms.into_iter().fold(update, |update, (name, value)| {
-            update.name(&format!("#{name}"), name).value(&format!(":{name}"), value)
-        });
-        let key = Key::organisation(org);
-        let item = self.table.update_and_get(&key, update, "change an organisation").await?;
-        item.map(|item| decode("an organisation", item)).transpose()
     }
 
     async fn set_term(

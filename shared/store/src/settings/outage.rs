@@ -26,6 +26,13 @@ impl OutageLog {
         known
     }
 
+    /// Logs that something cannot be read, so that what is known serves as it is.
+    pub(crate) fn note_unread(&self, what: &'static str, wall: DateTime<Utc>) {
+        if self.is_new(wall) {
+            tracing::warn!(what, is_current = true, "{SETTINGS_UNREAD}");
+        }
+    }
+
     fn is_new(&self, wall: DateTime<Utc>) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = last.is_none_or(|last| wall.signed_duration_since(last) >= LOGGED_EVERY);

@@ -2,6 +2,7 @@
 
 pub(crate) mod account_cache;
 pub(crate) mod attribute;
+pub(crate) mod backoff;
 pub(crate) mod canonical;
 pub(crate) mod condition;
 pub(crate) mod damage;

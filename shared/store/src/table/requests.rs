@@ -15,6 +15,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_dynamodb::{Client, Config};
 
 use crate::table::attribute::text;
+use crate::table::backoff::backoff;
 use crate::table::condition::{Condition, UpdateExpression};
 use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem};
@@ -303,6 +304,7 @@ impl Table {
                     if place_of("TransactionConflict").is_none() || CONFLICTS_MAX <= attempt {
                         return Err(Fault::unavailable(doing, error));
                     }
+                    backoff(attempt).await;
                 }
                 Transacted::Failed(error) => return Err(Fault::unavailable(doing, error)),
             }
@@ -329,7 +331,10 @@ impl Table {
                 made.update(update.build().map_err(unavailable)?)
             }
             Write::Delete(key) => {
-                let delete = Delete::builder().table_name(&self.name).set_key(Some(key.attributes()));
+                return self.in_transaction(Write::DeleteItem(key.attributes()), doing);
+            }
+            Write::DeleteItem(key) => {
+                let delete = Delete::builder().table_name(&self.name).set_key(Some(key));
                 made.delete(delete.build().map_err(unavailable)?)
             }
         }
@@ -347,7 +352,7 @@ impl Table {
 }
 
 /// How often a transaction is sent while others write the same items.
-const CONFLICTS_MAX: u32 = 4;
+const CONFLICTS_MAX: u32 = 16;
 
 /// One write of a transaction.
 pub(crate) enum Write<'a> {
@@ -359,6 +364,8 @@ pub(crate) enum Write<'a> {
     Update(Key<'a>, UpdateExpression),
     /// Deletes an item, if it exists.
     Delete(Key<'a>),
+    /// Deletes the item with these key attributes, if it exists.
+    DeleteItem(StoredItem),
 }
 
 /// How a transaction ended.

@@ -19,6 +19,8 @@ pub(crate) enum SettingsKey<'a> {
     ChangeLog,
     /// `APIKEY#<hash>` / `APIKEY`: a secret of an API key, with the key's terms.
     Secret(&'a str),
+    /// `NAMES` / `<name>`, [`AFTER_NAME`], `<org>`: that an organisation has a name, to find it by the beginning of the name.
+    Name(&'a str, OrgId),
     /// `EXTERNAL#<id>` / `E`: the organisation that has an id of the operator's own.
     External(&'a str),
     /// `AUDIT#<month>` / `<request id>` or `<request id>#outcome`: what an operator has done.
@@ -38,6 +40,7 @@ impl SettingsKey<'_> {
             Self::LastUse(owner, key) => (last_use_partition(*owner), key.to_string()),
             Self::ChangeLog => ("CHANGES".to_owned(), "C".to_owned()),
             Self::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
+            Self::Name(name, org) => (NAMES.to_owned(), format!("{name}{AFTER_NAME}{org}")),
             Self::External(id) => (format!("EXTERNAL#{id}"), "E".to_owned()),
             Self::Audit(month, place) => (audit_partition(*month), place.clone()),
             Self::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
@@ -84,6 +87,12 @@ pub(crate) const ISSUED_KEYS: &str = "KEY#";
 pub(crate) fn last_use_partition(owner: Option<OrgId>) -> String {
     owner.map_or_else(|| "USED#operators".to_owned(), |org| format!("USED#{org}"))
 }
+
+/// The partition with the names of organisations.
+pub(crate) const NAMES: &str = "NAMES";
+
+/// What stands between a name and the organisation: lower than every character of a name, so that names are in their order.
+pub(crate) const AFTER_NAME: char = '\u{1}';
 
 /// The partition with what operators did in a month.
 pub(crate) fn audit_partition(month: Period) -> String {

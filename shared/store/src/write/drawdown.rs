@@ -6,13 +6,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::schedule::jobs::{Job, RemainderId, ScheduledJob};
+use crate::table::backoff::backoff;
 use crate::table::error::{Fault, Unsettled};
 use crate::table::key::ClaimsOf;
 use crate::table::ledger::Ledger;
 use crate::write::claim::Claim;
 use crate::write::drawdown_request::{DrawdownRequest, in_full, part};
 use crate::write::remainders::RemainderSave;
-use crate::write::settle::{Settled, backoff};
+use crate::write::settle::Settled;
 use domain::{
     Account, AccountId, Attempt, ClaimKey, DrawdownReason, DrawdownShares, EntryId, LateDrawdown,
     PendingDrawdown, Period, Posting, Receipt, Refusal, Remainder, Restore, capture, restore,

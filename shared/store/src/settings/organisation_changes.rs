@@ -1,0 +1,102 @@
+//! Changes of organisations that operators make.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+
+use crate::settings::change_log::ChangedSetting;
+use crate::settings::organisation_names::{name_item, remove_name};
+use crate::settings::organisations::{Organisation, Settings};
+use crate::table::attribute::text;
+use crate::table::condition::UpdateExpression;
+use crate::table::error::Fault;
+use crate::table::item::decode;
+use crate::table::key::Key;
+use crate::table::requests::Write;
+use domain::{Metadata, OrgId, Reference};
+
+/// How often a change is made again because another one was made first.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// A change of an organisation. What is `None` keeps its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrganisationChange {
+    /// Its name.
+    pub name: Option<Reference>,
+    /// The operator's own key and value pairs.
+    pub metadata: Option<Metadata>,
+    /// Whether its own keys may change to a plan that costs more.
+    pub self_service_plans: Option<bool>,
+}
+
+impl Settings {
+    /// Changes an organisation and returns it; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the table does not answer; when others change it too often at the same time.
+    pub async fn change_organisation(
+        &self,
+        org: OrgId,
+        change: &OrganisationChange,
+    ) -> Result<Option<Organisation>, Fault> {
+        const DOING: &str = "change an organisation";
+        let OrganisationChange { name, metadata, self_service_plans } = change;
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(known) = self.current_organisation(org).await? else { return Ok(None) };
+            let changed = Organisation {
+                name: name.as_ref().map_or(known.name.clone(), |name| name.as_str().to_owned()),
+                metadata: metadata.clone().unwrap_or_else(|| known.metadata.clone()),
+                self_service_plans: self_service_plans.unwrap_or(known.self_service_plans),
+                is_indexed: true,
+                ..known.clone()
+            };
+            let pairs = serde_dynamo::to_attribute_value(&changed.metadata);
+            let pairs = pairs.map_err(|source| Fault::corrupt("metadata", source))?;
+            let mut terms = vec!["#name = :new", "isIndexed = :yes"];
+            terms.extend(metadata.is_some().then_some("metadata = :metadata"));
+            terms.extend(self_service_plans.is_some().then_some("selfServicePlans = :self"));
+            let update = UpdateExpression::new(&format!("SET {}", terms.join(", ")))
+                .only_if("#name = :old")
+                .name("#name", "name")
+                .value(":old", text(known.name.clone()))
+                .value(":new", text(changed.name.clone()))
+                .value(":yes", AttributeValue::Bool(true));
+            let update = if metadata.is_some() { update.value(":metadata", pairs) } else { update };
+            let update = match self_service_plans {
+                Some(allowed) => update.value(":self", AttributeValue::Bool(*allowed)),
+                None => update,
+            };
+            let mut writes = vec![
+                Write::Update(Key::organisation(org), update),
+                Write::Put(name_item(&changed.name, org)),
+            ];
+            writes.extend(remove_name(&known.name, org, &changed.name));
+            if self.table.write_together(writes, DOING).await?.is_none() {
+                return self.current_organisation(org).await;
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Closes an organisation or opens it again, and returns it; `None` when there is none. One that was closed before keeps
+    /// its time.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn set_closed(
+        &self,
+        org: OrgId,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<Option<Organisation>, Fault> {
+        let update = match at {
+            Some(at) => UpdateExpression::new("SET closedAt = if_not_exists(closedAt, :at)")
+                .value(":at", AttributeValue::N(at.timestamp().to_string())),
+            None => UpdateExpression::new("REMOVE closedAt"),
+        };
+        let update = update.only_if("attribute_exists(pk)");
+        let item =
+            self.table.update_and_get(&Key::organisation(org), update, "close an organisation").await?;
+        let Some(item) = item else { return Ok(None) };
+        self.log_change(ChangedSetting::Organisation(org)).await?;
+        decode("an organisation", item).map(Some)
+    }
+}
