@@ -2,6 +2,7 @@
 
 mod acting;
 mod alerts;
+mod api_key_details;
 mod api_keys;
 mod auto_recharge;
 mod auto_recharge_limits;

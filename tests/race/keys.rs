@@ -362,3 +362,34 @@ async fn a_retry_logs_what_was_changed_before() {
         assert!(ended(known(20).await), "{action}");
     }
 }
+
+/// A key that was issued before keys could be managed has an item with its hash alone.
+#[tokio::test]
+async fn a_key_of_an_older_release_is_changed_rolled_and_revoked() {
+    let (fixture, settings, org) = scene().await;
+    let secret = ApiKeySecret::for_organisation(Mode::Live, bytes());
+    let key =
+        ApiKey::new(KeyId::new(start(), random()), Some(org), [Scope::CreditsRead].into(), &secret, start());
+    settings.add_key(&secret, &key).await.unwrap();
+    fixture.keep_only_the_hash(org, key.key_id).await;
+    let listed = settings.issued_keys(Some(org), None, 10).await.unwrap();
+    assert_eq!(listed.keys.len(), 1);
+    assert_eq!(listed.keys[0].key, key);
+    let changed =
+        settings.change_key(Some(org), key.key_id, &scopes(Scope::CreditsConsume), may).await.unwrap();
+    assert!(matches!(changed, ChangedKey::Changed(_)));
+    let fresh = ApiKeySecret::for_organisation(Mode::Live, bytes());
+    let rolled = settings.roll_key(Some(org), key.key_id, roll(request(), &fresh, 60), may).await.unwrap();
+    assert!(matches!(rolled, RolledKey::Rolled(_)));
+    for secret in [&secret, &fresh] {
+        assert_eq!(accepted(&fixture, secret, 1).await, Some([Scope::CreditsConsume].into()));
+    }
+    let revoked = settings.revoke(Some(org), key.key_id, start()).await.unwrap();
+    assert!(matches!(revoked, ChangedKey::Changed(_)));
+    for secret in [&secret, &fresh] {
+        assert_eq!(accepted(&fixture, secret, 1).await, None);
+    }
+    // It was never counted, so its end is not counted either.
+    fixture.set_key_count(org, KEYS_MAX - 1).await;
+    issue(&settings, Some(org)).await;
+}

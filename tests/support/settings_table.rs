@@ -1,7 +1,7 @@
 //! What tests do with the settings table beside its own requests.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::OrgId;
+use domain::{KeyId, OrgId};
 use store::Settings;
 
 use crate::{TestLedger, UnitMeter};
@@ -24,5 +24,14 @@ impl TestLedger {
         let item = item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let put = client.put_item().table_name(format!("{}-settings", self.table));
         put.set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// Leaves of the item that lists a key's secrets only the hash, as older releases have written it.
+    pub async fn keep_only_the_hash(&self, org: OrgId, key: KeyId) {
+        let client = aws_sdk_dynamodb::Client::from_conf(self.config.clone());
+        let update = client.update_item().table_name(format!("{}-settings", self.table));
+        let update = update.key("pk", AttributeValue::S(format!("ORG#{org}")));
+        let update = update.key("sk", AttributeValue::S(format!("KEY#{key}")));
+        update.update_expression("REMOVE revision").send().await.unwrap();
     }
 }
