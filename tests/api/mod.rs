@@ -22,6 +22,7 @@ mod first_steps;
 mod holds;
 mod idempotent_routes;
 mod idempotent_settings;
+mod import;
 mod keys;
 mod lambda_events;
 mod local_machine;

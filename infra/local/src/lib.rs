@@ -37,8 +37,9 @@ pub use demo::{DemoKeys, OrganisationKeys, operator_key};
 pub use emulation::StreamReader;
 pub use machine::LocalMachine;
 pub use ops::{
-    PROJECTION, QueueAddress, RollupOrder, RollupTables, audit, catch_up_accounts, index_records, ledger_in,
-    queues, rebuild_rollups, redrive, reprocess_failures, rollup_tables_in, streams,
+    ImportArguments, ImportOrder, PROJECTION, QueueAddress, RollupOrder, RollupTables, audit,
+    catch_up_accounts, import, index_records, ledger_in, queues, rebuild_rollups, redrive,
+    reprocess_failures, rollup_tables_in, streams,
 };
 pub use options::{DataLocation, Options, Seed};
 pub use scale::ShowcaseScale;

@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use domain::AccountId;
 use local::{
-    DataLocation, LocalMachine, Options, OrganisationKeys, QueueAddress, RollupOrder, RollupTables, Seed,
-    ShowcaseScale,
+    DataLocation, ImportArguments, LocalMachine, Options, OrganisationKeys, QueueAddress, RollupOrder,
+    RollupTables, Seed, ShowcaseScale,
 };
 use scrip_http::{App, Clock, Instant, SystemClock, timestamp};
 use serde::Serialize;
@@ -101,6 +101,10 @@ enum ScripCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// Open the organisations of a CSV file and grant their credits, through the API. The file is checked whole before
+    /// anything is sent. The command may be ended and repeated within 30 days: what was done is not done twice. The
+    /// environment variable `OPERATOR_KEY` has the key.
+    Import(ImportArguments),
     /// Send the messages of a failure queue to their queue again. The stack's outputs have both URLs:
     /// `WebhookFailuresUrl` and `WebhookQueueUrl`, `RechargeFailuresUrl` and `RechargeQueueUrl`, `RenewalFailuresUrl` and
     /// `RenewalQueueUrl`. Region and credentials as for `load`.
@@ -161,6 +165,7 @@ async fn start() -> ExitCode {
         Some(ScripCommand::Rollups { account, data, write }) => rollups(account, data, write).await,
         Some(ScripCommand::IndexRecords { account, data }) => index_records(account, data).await,
         Some(ScripCommand::Follow { from }) => catch_up(from).await,
+        Some(ScripCommand::Import(arguments)) => import(arguments).await,
         Some(ScripCommand::Redrive { from, to, most }) => redrive(&from, &to, most).await,
         None => run(arguments).await,
     };
@@ -254,6 +259,11 @@ async fn catch_up(from: Option<String>) -> anyhow::Result<()> {
         (Err(records), Err(accounts)) => Err(records.context(format!("{accounts:#}"))),
         (records, accounts) => records.and(accounts),
     }
+}
+
+async fn import(arguments: ImportArguments) -> anyhow::Result<()> {
+    let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
+    local::import(&arguments.order()?, line).await
 }
 
 async fn redrive(from: &str, to: &str, most: Option<u64>) -> anyhow::Result<()> {
