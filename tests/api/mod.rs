@@ -40,6 +40,7 @@ mod plan_permissions;
 mod purchase;
 mod purchases;
 mod queries;
+mod rate_limits;
 mod records;
 mod refund;
 mod refund_window;

@@ -79,7 +79,8 @@ impl Role {
                 .collect(),
             None => vec![right(&body["TableName"], target.rsplit('.').next().unwrap_or_default())],
         };
-        let partition = body.pointer("/Item/pk/S").and_then(Value::as_str).unwrap_or_default();
+        let partition = body.pointer("/Item/pk/S").or(body.pointer("/Key/pk/S"));
+        let partition = partition.and_then(Value::as_str).unwrap_or_default();
         for right in asked {
             let is_among = |(allowed, begin): (&str, &str)| allowed == right && partition.starts_with(begin);
             let limited = self.rights.iter().filter_map(|allowed| allowed.rsplit_once(' '));

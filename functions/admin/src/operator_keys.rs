@@ -208,6 +208,7 @@ pub(super) async fn change_operator_key(
         role: body.role,
         expires_at: body.expires_at.map(|end| end.after(now)).transpose()?,
         allowed_ips: body.allowed_ips,
+        rate_limit: None,
     };
     let key = changed(app.settings.change_key(None, id, &change, |_| Ok(())).await?)?;
     Reply::ok(&OperatorKeyView::of(ListedKey { key, ..known }, now))

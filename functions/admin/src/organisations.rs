@@ -10,7 +10,8 @@ use domain::{
     Reference, Refusal,
 };
 use scrip_http::{
-    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, Reply, duty, timestamp,
+    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, RateLimitField, RateLimitView,
+    Reply, duty, timestamp,
 };
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, Organisation, OrganisationChange};
@@ -55,6 +56,9 @@ pub(super) struct OrganisationChanges {
     /// Your own key and value pairs, in place of the present ones.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     metadata: Option<Metadata>,
+    /// How many requests all its keys together may make, `{requests, perSeconds}`; `none` removes the limit.
+    #[schema(value_type = Option<RateLimitView>)]
+    rate_limit: Option<RateLimitField>,
     /// Whether its own keys may choose a more expensive plan. They may always choose a cheaper one.
     self_service_plans: Option<bool>,
 }
@@ -76,6 +80,8 @@ pub(super) struct OrganisationView {
     currency: &'static str,
     /// Whether its own keys may choose a more expensive plan.
     self_service_plans: bool,
+    /// How many requests all its keys together may make; null for no limit.
+    rate_limit: Option<RateLimitView>,
     /// active or closed.
     status: &'static str,
     /// When it was closed; null while it is open.
@@ -160,14 +166,15 @@ pub(super) async fn change_organisation(
     Path(org): Path<Id<OrgId>>,
     Once { body, .. }: Once<OrganisationChanges>,
 ) -> Result<Reply, ApiError> {
-    let OrganisationChanges { name, metadata, self_service_plans } = body;
+    let OrganisationChanges { name, metadata, self_service_plans, rate_limit } = body;
+    let rate_limit = rate_limit.map(|RateLimitField(limit)| limit);
     if self_service_plans.is_some() && !operator.role.may(Duty::Money) {
         return Err(Denial::Role(operator.role, Duty::Money).into());
     }
     let org = org.found()?;
     let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     operator.call.was(&OrganisationView::from(known))?;
-    let change = OrganisationChange { name, metadata, self_service_plans };
+    let change = OrganisationChange { name, metadata, self_service_plans, rate_limit };
     let changed = app.settings.change_organisation(org, &change).await?;
     Reply::ok(&OrganisationView::from(changed.ok_or(OrgId::NOT_FOUND)?))
 }
@@ -191,6 +198,7 @@ impl From<Organisation> for OrganisationView {
             },
             currency: organisation.currency.code(),
             self_service_plans: organisation.self_service_plans,
+            rate_limit: organisation.rate_limit.map(RateLimitView::from),
             status: if organisation.closed_at.is_some() { "closed" } else { "active" },
             closed_at: organisation.closed_at,
             created_at: organisation.created_at,

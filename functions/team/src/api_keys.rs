@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use domain::{AllowedIps, ApiKey, ApiKeyAction, ApiKeyChange, ApiKeySecret, KeyId, Reference, Scope};
 use scrip_http::{
     ApiError, ApiKeyView, App, Caller, ExpiryField, Id, IssuedApiKey, KeyOrigin, Listing, NewApiKey,
-    NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply, may,
+    NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, RateLimitField, RateLimitView, Reply, may,
 };
 use serde::Deserialize;
 use store::{ChangedKey, IssuedKey, ListedKey, secret_bytes};
@@ -49,6 +49,9 @@ pub(super) struct ApiKeyChanges {
     /// The addresses and ranges from which the key may be used, at most 20; an empty list admits all.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_ips: Option<AllowedIps>,
+    /// How many requests the key may make, `{requests, perSeconds}`; `none` removes the limit.
+    #[schema(value_type = Option<RateLimitView>)]
+    rate_limit: Option<RateLimitField>,
 }
 
 /// Lists the organisation's API keys, the newest first, also expired and revoked ones. Reads 2 units for each key of the
@@ -166,6 +169,7 @@ pub(super) async fn change_api_key(
         role: None,
         expires_at: body.expires_at.map(|end| end.after(now)).transpose()?,
         allowed_ips: body.allowed_ips,
+        rate_limit: body.rate_limit.map(|RateLimitField(limit)| limit),
     };
     let may = |key: &ApiKey| key.is_within(caller.scopes());
     let key = changed(app.settings.change_key(Some(account.org), key.key_id, &change, may).await?)?;

@@ -161,17 +161,20 @@ impl Storable for AboutSettings {
     type Storer = StoreReplace<Self>;
 }
 
-/// Whether a request asks which settings have changed (at most once in five seconds), or writes when a key was last used
-/// (once a day).
+/// Whether a request asks which settings have changed (at most once in five seconds), writes when a key was last used (once
+/// a day), or takes requests of a limit.
 fn is_about_settings(input: &Input) -> bool {
     let partition =
         |item: Option<&HashMap<String, AttributeValue>>| match item.and_then(|item| item.get("pk")) {
-            Some(AttributeValue::S(partition)) => partition == "CHANGES" || partition.starts_with("USED#"),
+            Some(AttributeValue::S(partition)) => {
+                partition == "CHANGES" || ["USED#", "RATE#"].iter().any(|begin| partition.starts_with(begin))
+            }
             Some(_) | None => false,
         };
     let read = input.downcast_ref::<GetItemInput>().map(|get| partition(get.key()));
     let written = input.downcast_ref::<PutItemInput>().map(|put| partition(put.item()));
-    read.or(written).unwrap_or_default()
+    let counted = input.downcast_ref::<UpdateItemInput>().map(|update| partition(update.key()));
+    read.or(written).or(counted).unwrap_or_default()
 }
 
 /// Makes a request return its cost, whatever its operation.

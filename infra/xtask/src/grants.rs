@@ -13,9 +13,9 @@ const KEY: &str = "WebhookKey";
 /// The files of a bucket: the narrowest resource that S3 has for files whose names are not known beforehand.
 const FILES: &str = "${ExportBucket.Arn}/*";
 
-/// The partitions of a table that a function may write to: those with the days on which keys were last used, and those of
-/// the audit log.
-const PARTITIONS: [&str; 2] = [", keys USED#*", ", keys AUDIT#*"];
+/// The partitions of a table that a function may write to: those with the days on which keys were last used, with the
+/// requests that were taken of limits, and of the audit log.
+const PARTITIONS: [&str; 3] = [", keys USED#*", ", keys RATE#*", ", keys AUDIT#*"];
 
 /// Checks that no policy has a wildcard, and that roles and environments are those of the tables.
 pub(crate) fn check(template: &Value) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::ApiError;
 use domain::{AccountId, Mode, OrgId};
-use store::{ChangeAttempt, ChangeRequest, Moment};
+use store::{ChangeAttempt, ChangeRequest, Moment, RateState};
 
 /// A request: its time, its id and what is known of its caller.
 #[derive(Clone, Debug)]
@@ -33,6 +33,15 @@ pub struct RequestContext {
     arrival: DateTime<Utc>,
     ongoing: Arc<OnceLock<Ongoing>>,
     audited: Arc<OnceLock<Audited>>,
+    rates: Arc<Mutex<Vec<RateCount>>>,
+}
+
+/// What a limit allows after a request was counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RateCount {
+    /// `key` or `organisation`.
+    pub(super) of: &'static str,
+    pub(super) state: RateState,
 }
 
 /// What the audit log has of a request, besides what its headers say.
@@ -65,6 +74,7 @@ impl RequestContext {
             arrival: moment.now,
             ongoing: Arc::default(),
             audited: Arc::default(),
+            rates: Arc::default(),
         }
     }
 
@@ -85,6 +95,16 @@ impl RequestContext {
         if let Some(audited) = self.audited() {
             audited.opened.get_or_init(|| org);
         }
+    }
+
+    /// Records that the request was counted.
+    pub(super) fn counts(&self, count: RateCount) {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).push(count);
+    }
+
+    /// The limits with which the request was counted.
+    pub(super) fn rates(&self) -> Vec<RateCount> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Records that the request is in the audit log.

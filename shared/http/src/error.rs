@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::refusal::{Remedy, refusal_code, refusal_details};
 use super::timestamp;
 use app::CursorError;
-use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Period, Refusal};
+use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Period, RateLimit, Refusal};
 use ports::NoRandomness;
 use store::{Fault, Unchanged, Unsettled};
 
@@ -78,6 +78,19 @@ pub enum ApiError {
         "another monitor, active or suspended, watches this operation and resource; use the one in `details.monitorId`, or delete it first"
     )]
     AlreadyWatched(MonitorId),
+    /// The key or its organisation has made all requests that its limit allows.
+    #[error(
+        "this {of} may make {} requests in {} seconds; send the request again in {ends_in} seconds",
+        .limit.requests(), .limit.per_seconds()
+    )]
+    RateLimited {
+        /// `key` or `organisation`.
+        of: &'static str,
+        /// The limit.
+        limit: RateLimit,
+        /// In how many seconds its window ends.
+        ends_in: u32,
+    },
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(&'static str),
@@ -229,6 +242,7 @@ impl ApiError {
                 (StatusCode::NOT_FOUND, "NOT_FOUND")
             }
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::RecordsNotIndexed => (StatusCode::SERVICE_UNAVAILABLE, "RECORDS_NOT_INDEXED"),
@@ -302,6 +316,7 @@ impl ApiError {
             | Self::TooFewToTake { .. }
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
+            | Self::RateLimited { .. }
             | Self::Conflict(_)
             | Self::ReplayRunning { .. }
             | Self::NotRepairable(_)
@@ -317,6 +332,13 @@ impl ApiError {
             json!({ "fields": fields })
         } else if let Self::Denied(Denial::Lacks(scope) | Denial::CannotGive(scope)) = self {
             json!({ "scope": scope })
+        } else if let Self::RateLimited { of, limit, ends_in } = self {
+            json!({
+                "limited": of,
+                "requests": limit.requests(),
+                "perSeconds": limit.per_seconds(),
+                "retryAfter": ends_in,
+            })
         } else if let Self::NotRepairable(problems) = self {
             json!({ "problems": problems })
         } else if let Self::ReplayRunning { after, through } = self {
@@ -349,7 +371,11 @@ impl ApiError {
             code,
             message: self.message(),
             details: self.details(),
-            retry_after: is_temporary.then_some(1),
+            retry_after: if let Self::RateLimited { ends_in, .. } = self {
+                Some(*ends_in)
+            } else {
+                is_temporary.then_some(1)
+            },
         }
     }
 }

@@ -8,11 +8,12 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
+use super::context::RateCount;
 use super::{ApiError, App, PathId, RequestContext, verifik};
 use domain::{
     AccountId, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Principal, Reference, Scope,
 };
-use store::{Fault, Organisation};
+use store::{Fault, KnownKey, Organisation};
 
 /// The header in which an operator names the organisation that it acts for: `org_…`, or `external:` and the organisation's
 /// `externalId`.
@@ -75,10 +76,26 @@ pub(super) async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identi
     if known.is_closed {
         return Err(Denial::Closed.into());
     }
+    within_limits(app, &known, &call).await?;
     app.settings.note_use(&known.key, call.moment.now).await;
     // `Once` reads it to know whose idempotency key the request has.
     parts.extensions.insert(principal.clone());
     Ok(Identified { call, principal, is_current: known.is_current })
+}
+
+/// Counts the request with the limits of the key and of its organisation.
+async fn within_limits(app: &App, known: &KnownKey, call: &RequestContext) -> Result<(), ApiError> {
+    let organisation = known.key.org.map(|org| org.to_string());
+    let organisation = organisation.zip(known.rate_limit).map(|(org, limit)| ("organisation", org, limit));
+    let key = known.key.rate_limit.map(|limit| ("key", known.key.key_id.to_string(), limit));
+    for (of, subject, limit) in key.into_iter().chain(organisation) {
+        let state = app.settings.count_request(&subject, limit, call.moment.wall).await;
+        call.counts(RateCount { of, state });
+        if !state.is_within {
+            return Err(ApiError::RateLimited { of, limit, ends_in: state.ends_in });
+        }
+    }
+    Ok(())
 }
 
 impl Identified {

@@ -20,6 +20,7 @@ mod operator;
 mod page_limit;
 mod parse_errors;
 mod query;
+mod rate_limits;
 mod refusal;
 mod reply;
 mod response;
@@ -55,6 +56,6 @@ pub use timestamp::Instant;
 pub use views::{
     ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
     ExpiryField, IssuedApiKey, KeyOrigin, MoneyView, NewApiKey, NextActionView, OperationPrice,
-    PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, PreviousSecret, ProofView, RefusalView,
-    SourceShare, StatusFilter, TransactionView, of_kind,
+    PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, PreviousSecret, ProofView, RateLimitField,
+    RateLimitView, RefusalView, SourceShare, StatusFilter, TransactionView, of_kind,
 };

@@ -235,11 +235,16 @@ fn around(method: &str, path: &str, operation: &mut Map<String, Value>) {
         ("401", unknown),
         ("403", forbidden.as_str()),
         (
+            "429",
+            "RATE_LIMITED, with Retry-After: the key or its organisation has made all requests that its limit allows",
+        ),
+        (
             "503",
             "TEMPORARILY_UNAVAILABLE, with Retry-After: retry the request; RECORD_UNREADABLE: do not retry",
         ),
     ];
-    let always = always.into_iter().filter(|(status, _)| !is_public || !["401", "403"].contains(status));
+    let always =
+        always.into_iter().filter(|(status, _)| !is_public || !["401", "403", "429"].contains(status));
     let with_body = [
         ("409", "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         ("413", "PAYLOAD_TOO_LARGE: more than 64 KiB"),

@@ -20,6 +20,7 @@ use super::context::address_of;
 use super::error::ApiErrorBody;
 use super::etag::{IfNoneMatch, edition_tag, tag};
 use super::known_parameters::KnownParameters;
+use super::rate_limits::with_headers;
 use super::{ApiError, App, Reply, RequestContext, audit, once, timestamp, verifik};
 
 /// How long a cache may keep a public answer: as long as a warm function keeps the catalogue.
@@ -122,6 +123,7 @@ async fn envelop(State(layer): State<Layer>, mut request: Request, next: Next) -
         AnswerShape::Scrip => write(&call, response, &known),
         AnswerShape::Verifik { is_route } => verifik::write(&call, response, is_route),
     };
+    let response = with_headers(response, &call.rates());
     let status = response.status();
     let account = call.account().map(|account| account.to_string());
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

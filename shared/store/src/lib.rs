@@ -72,6 +72,7 @@ pub use settings::organisation_changes::OrganisationChange;
 pub use settings::organisation_names::NamedPage;
 pub use settings::organisations::{Organisation, Settings};
 pub use settings::outage::SETTINGS_UNREAD;
+pub use settings::rate_limits::RateState;
 pub use settings::snapshot::Catalogue;
 pub use table::damage::Damage;
 pub use table::error::{Fault, Unsettled};

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, AllowedIps, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Plan, Reference, Scope,
+    AccountId, AllowedIps, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Plan, RateLimit,
+    Reference, Scope,
 };
 
 /// An API key as stored: everything but the key itself.
@@ -47,6 +48,9 @@ pub struct ApiKey {
     /// The addresses from which it may be used.
     #[serde(default, skip_serializing_if = "AllowedIps::is_empty")]
     pub allowed_ips: AllowedIps,
+    /// How many requests it may make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// Its name, for people.
     #[serde(rename = "description", default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Reference>,
@@ -65,6 +69,8 @@ pub struct ApiKeyChange {
     pub expires_at: Option<Option<DateTime<Utc>>>,
     /// The addresses from which it may be used.
     pub allowed_ips: Option<AllowedIps>,
+    /// How many requests it may make; `Some(None)` for no limit.
+    pub rate_limit: Option<Option<RateLimit>>,
 }
 
 /// Whether a key works.
@@ -123,6 +129,7 @@ impl ApiKey {
             revoked_at: None,
             rolled_until: None,
             allowed_ips: AllowedIps::default(),
+            rate_limit: None,
             name: None,
         }
     }
@@ -211,13 +218,14 @@ impl ApiKey {
     /// The key after a change.
     #[must_use]
     pub fn changed(self, change: ApiKeyChange) -> Self {
-        let ApiKeyChange { name, scopes, role, expires_at, allowed_ips } = change;
+        let ApiKeyChange { name, scopes, role, expires_at, allowed_ips, rate_limit } = change;
         Self {
             name: name.or(self.name),
             scopes: scopes.unwrap_or(self.scopes),
             role: role.or(self.role),
             expires_at: expires_at.unwrap_or(self.expires_at),
             allowed_ips: allowed_ips.unwrap_or(self.allowed_ips),
+            rate_limit: rate_limit.unwrap_or(self.rate_limit),
             ..self
         }
     }

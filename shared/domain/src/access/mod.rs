@@ -3,6 +3,7 @@
 mod allowed_ips;
 mod api_key;
 mod denial;
+mod rate_limit;
 mod role;
 mod scope;
 mod secret;
@@ -10,6 +11,7 @@ mod secret;
 pub use allowed_ips::{AllowedIps, BadAllowedIps};
 pub use api_key::{ApiKey, ApiKeyChange, KeyStatus, Principal};
 pub use denial::Denial;
+pub use rate_limit::{BadRateLimit, RateLimit};
 pub use role::{Duty, OperatorRole};
 pub use scope::Scope;
 pub use secret::ApiKeySecret;

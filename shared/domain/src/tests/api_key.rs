@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     Allowance, ApiKey, ApiKeyChange, ApiKeySecret, Credits, Currency, Denial, KeyId, KeyStatus, Mode,
-    OperatorRole, OrgId, Plan, PlanFee, PlanId, Principal, Scope,
+    OperatorRole, OrgId, Plan, PlanFee, PlanId, Principal, RateLimit, Scope,
 };
 
 fn now() -> DateTime<Utc> {
@@ -143,6 +143,7 @@ fn a_change_keeps_what_it_leaves_out() {
         role: None,
         expires_at: Some(None),
         allowed_ips: ips("198.51.100.1"),
+        rate_limit: Some(RateLimit::new(5, 60).ok()),
     };
     let changed = before.clone().changed(change.clone());
     let expected = ApiKey {
@@ -150,6 +151,7 @@ fn a_change_keeps_what_it_leaves_out() {
         scopes: [Scope::CreditsConsume].into(),
         expires_at: None,
         allowed_ips: change.allowed_ips.unwrap(),
+        rate_limit: change.rate_limit.unwrap(),
         ..before
     };
     assert_eq!(changed, expected);

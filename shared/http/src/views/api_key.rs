@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::{AllowedIps, ApiKey, ApiKeySecret, EntryId, KeyId, KeyStatus, Mode, OrgId, Reference, Scope};
+use domain::{
+    AllowedIps, ApiKey, ApiKeySecret, EntryId, KeyId, KeyStatus, Mode, OrgId, RateLimit, Reference, Scope,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use store::ListedKey;
 use utoipa::ToSchema;
@@ -51,6 +53,8 @@ pub struct ApiKeyView {
     /// The addresses and ranges from which the key may be used; empty for all.
     #[schema(value_type = Vec<String>)]
     allowed_ips: AllowedIps,
+    /// How many requests the key may make; null for no limit.
+    rate_limit: Option<RateLimitView>,
     /// The key's previous secret while it is accepted after a roll; else null.
     previous_secret: Option<PreviousSecret>,
 }
@@ -106,6 +110,50 @@ pub struct NewApiKey {
     /// out for all.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_ips: Option<AllowedIps>,
+    /// How many requests the key may make; left out for no limit.
+    #[schema(value_type = Option<RateLimitView>)]
+    rate_limit: Option<RateLimit>,
+}
+
+/// How many requests a key, or all keys of an organisation together, may make in a window of time.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = RateLimit)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitView {
+    /// The most requests of a window.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    requests: u32,
+    /// The length of a window in seconds.
+    #[schema(minimum = 1, maximum = 86_400)]
+    per_seconds: u32,
+}
+
+/// A limit in a change: `none` removes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimitField(pub Option<RateLimit>);
+
+impl<'de> Deserialize<'de> for RateLimitField {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Text(String),
+            Limit(RateLimit),
+        }
+        match Either::deserialize(input) {
+            Ok(Either::Text(text)) if text == "none" => Ok(Self(None)),
+            Ok(Either::Limit(limit)) => Ok(Self(Some(limit))),
+            Ok(Either::Text(_)) | Err(_) => Err(D::Error::custom(
+                "must be `none`, or an object with requests from 1 to 1000000 and perSeconds from 1 to 86400",
+            )),
+        }
+    }
+}
+
+impl From<RateLimit> for RateLimitView {
+    fn from(limit: RateLimit) -> Self {
+        Self { requests: limit.requests(), per_seconds: limit.per_seconds() }
+    }
 }
 
 /// Who creates a key, and when.
@@ -167,7 +215,8 @@ impl NewApiKey {
         let expires_at = ExpiryField(self.expires_at.map(|Instant(end)| end)).after(at)?;
         let issued = ApiKey::new(KeyId::from(request), Some(org), scopes, secret, at);
         let allowed_ips = self.allowed_ips.unwrap_or_default();
-        Ok(ApiKey { name: self.name, created_by: Some(by), expires_at, allowed_ips, ..issued })
+        let (name, rate_limit) = (self.name, self.rate_limit);
+        Ok(ApiKey { name, created_by: Some(by), expires_at, allowed_ips, rate_limit, ..issued })
     }
 }
 
@@ -191,6 +240,7 @@ impl ApiKeyView {
             revoked_at: key.revoked_at,
             last_used_at: last_used,
             allowed_ips: key.allowed_ips,
+            rate_limit: key.rate_limit.map(RateLimitView::from),
             previous_secret: accepted,
         }
     }

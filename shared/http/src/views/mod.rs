@@ -8,7 +8,10 @@ mod refusal;
 mod statement_filter;
 mod transaction;
 
-pub use api_key::{ApiKeyView, ExpiryField, IssuedApiKey, KeyOrigin, NewApiKey, PreviousSecret};
+pub use api_key::{
+    ApiKeyView, ExpiryField, IssuedApiKey, KeyOrigin, NewApiKey, PreviousSecret, RateLimitField,
+    RateLimitView,
+};
 pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};

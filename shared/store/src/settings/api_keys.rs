@@ -12,7 +12,7 @@ use crate::settings::organisations::Settings;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
-use domain::{ApiKey, ApiKeySecret, KeyId, Plan, PlanId};
+use domain::{ApiKey, ApiKeySecret, KeyId, Plan, PlanId, RateLimit};
 use ports::Moment;
 
 /// How many unknown keys a process remembers. At this number all are dropped.
@@ -27,6 +27,8 @@ pub struct KnownKey {
     pub plan: Option<Plan>,
     /// Whether its organisation was closed.
     pub is_closed: bool,
+    /// How many requests all keys of its organisation together may make.
+    pub rate_limit: Option<RateLimit>,
     /// Whether both were read in the last minute. A request that changes settings needs a current key.
     pub is_current: bool,
 }
@@ -38,6 +40,8 @@ pub(crate) struct CachedKey {
     pub(crate) plan: Option<PlanId>,
     /// Whether its organisation was closed.
     pub(crate) is_closed: bool,
+    /// How many requests all keys of its organisation together may make.
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 /// The hashes of secrets that were not found, and when. They are remembered for a moment, so that a caller with a wrong key
@@ -103,16 +107,18 @@ impl Settings {
             self.unknown_keys.add(hash, wall);
             return Ok(None);
         };
-        let Known { value: CachedKey { key, plan, is_closed }, is_current, .. } =
+        let Known { value: CachedKey { key, plan, is_closed, rate_limit }, is_current, .. } =
             self.log.note(known, "an API key", wall);
-        let Some(plan) = plan else { return Ok(Some(KnownKey { key, plan: None, is_closed, is_current })) };
+        let Some(plan) = plan else {
+            return Ok(Some(KnownKey { key, plan: None, is_closed, rate_limit, is_current }));
+        };
         let Known { value: catalogue, is_current: is_catalogue_current, .. } =
             self.known_catalogue(wall).await?;
         let plan = catalogue.plan(&plan, moment.now).cloned();
         let plan =
             plan.ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))?;
         let is_current = is_current && is_catalogue_current;
-        Ok(Some(KnownKey { key, plan: Some(plan), is_closed, is_current }))
+        Ok(Some(KnownKey { key, plan: Some(plan), is_closed, rate_limit, is_current }))
     }
 
     async fn read_key(&self, hash: &str, moment: Moment) -> Result<Option<CachedKey>, Fault> {
@@ -121,13 +127,14 @@ impl Settings {
         };
         let key: ApiKey = decode("an API key", item)?;
         let Some(org) = key.org else {
-            return Ok(Some(CachedKey { key, plan: None, is_closed: false }));
+            return Ok(Some(CachedKey { key, plan: None, is_closed: false, rate_limit: None }));
         };
         let organisation = self.current_organisation(org).await?;
         let organisation =
             organisation.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
         let (plan, is_closed) = (Some(organisation.plan.clone()), organisation.closed_at.is_some());
+        let rate_limit = organisation.rate_limit;
         self.organisations.put(&org, moment.wall, organisation);
-        Ok(Some(CachedKey { key, plan, is_closed }))
+        Ok(Some(CachedKey { key, plan, is_closed, rate_limit }))
     }
 }

@@ -275,7 +275,8 @@ struct TermsUpdate(Vec<(&'static str, Option<AttributeValue>)>);
 
 impl TermsUpdate {
     /// The attributes of the terms, as a key stores them.
-    const TERMS: [&'static str; 5] = ["description", "scopes", "role", "expiresAt", "allowedIps"];
+    const TERMS: [&'static str; 6] =
+        ["description", "scopes", "role", "expiresAt", "allowedIps", "rateLimit"];
 
     fn of(key: &ApiKey) -> Result<Self, Fault> {
         let mut item = encode(key)?;

@@ -13,4 +13,5 @@ pub(crate) mod organisation_changes;
 pub(crate) mod organisation_names;
 pub(crate) mod organisations;
 pub(crate) mod outage;
+pub(crate) mod rate_limits;
 pub(crate) mod snapshot;

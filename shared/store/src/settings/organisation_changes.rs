@@ -12,7 +12,7 @@ use crate::table::error::Fault;
 use crate::table::item::decode;
 use crate::table::key::Key;
 use crate::table::requests::Write;
-use domain::{Metadata, OrgId, Reference};
+use domain::{Metadata, OrgId, RateLimit, Reference};
 
 /// How often a change is made again because another one was made first.
 const ATTEMPTS_MAX: u32 = 8;
@@ -26,6 +26,8 @@ pub struct OrganisationChange {
     pub metadata: Option<Metadata>,
     /// Whether its own keys may change to a plan that costs more.
     pub self_service_plans: Option<bool>,
+    /// How many requests all its keys together may make; `Some(None)` for no limit.
+    pub rate_limit: Option<Option<RateLimit>>,
 }
 
 impl Settings {
@@ -39,7 +41,7 @@ impl Settings {
         change: &OrganisationChange,
     ) -> Result<Option<Organisation>, Fault> {
         const DOING: &str = "change an organisation";
-        let OrganisationChange { name, metadata, self_service_plans } = change;
+        let OrganisationChange { name, metadata, self_service_plans, rate_limit } = change;
         for _ in 0..ATTEMPTS_MAX {
             let Some(known) = self.current_organisation(org).await? else { return Ok(None) };
             let changed = Organisation {
@@ -54,7 +56,9 @@ impl Settings {
             let mut terms = vec!["#name = :new", "isIndexed = :yes"];
             terms.extend(metadata.is_some().then_some("metadata = :metadata"));
             terms.extend(self_service_plans.is_some().then_some("selfServicePlans = :self"));
-            let update = UpdateExpression::new(&format!("SET {}", terms.join(", ")))
+            terms.extend(matches!(rate_limit, Some(Some(_))).then_some("rateLimit = :rate"));
+            let removed = if matches!(rate_limit, Some(None)) { " REMOVE rateLimit" } else { "" };
+            let update = UpdateExpression::new(&format!("SET {}{removed}", terms.join(", ")))
                 .only_if("#name = :old")
                 .name("#name", "name")
                 .value(":old", text(known.name.clone()))
@@ -65,12 +69,20 @@ impl Settings {
                 Some(allowed) => update.value(":self", AttributeValue::Bool(*allowed)),
                 None => update,
             };
+            let update = match rate_limit {
+                Some(Some(limit)) => {
+                    let limit = serde_dynamo::to_attribute_value(limit);
+                    update.value(":rate", limit.map_err(|source| Fault::corrupt("a rate limit", source))?)
+                }
+                Some(None) | None => update,
+            };
             let mut writes = vec![
                 Write::Update(Key::organisation(org), update),
                 Write::Put(name_item(&changed.name, org)),
             ];
             writes.extend(remove_name(&known.name, org, &changed.name));
             if self.table.write_together(writes, DOING).await?.is_none() {
+                self.log_change(ChangedSetting::Organisation(org)).await?;
                 return self.current_organisation(org).await;
             }
         }

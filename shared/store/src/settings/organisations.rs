@@ -12,6 +12,7 @@ use crate::settings::change_log::{ChangeLog, ChangedSetting};
 use crate::settings::key_use::KeyUses;
 use crate::settings::last_known::{LastKnown, Refresh};
 use crate::settings::outage::OutageLog;
+use crate::settings::rate_limits::RateSlabs;
 use crate::settings::snapshot::Catalogue;
 use crate::table::attribute::{number, text};
 use crate::table::condition::UpdateExpression;
@@ -19,7 +20,7 @@ use crate::table::error::Fault;
 use crate::table::item::decode;
 use crate::table::key::Key;
 use crate::table::requests::Table;
-use domain::{Allowance, Currency, Metadata, OrgId, PlanId, Reference, SpendingLimit};
+use domain::{Allowance, Currency, Metadata, OrgId, PlanId, RateLimit, Reference, SpendingLimit};
 
 /// An organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Organisation {
     /// Whether its own keys may change to a plan that costs more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub self_service_plans: bool,
+    /// How many requests all its keys together may make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// When it was opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
@@ -76,6 +80,7 @@ impl Organisation {
             currency: Currency::GBP,
             spending_limit: None,
             self_service_plans: false,
+            rate_limit: None,
             created_at: at,
             closed_at: None,
             is_indexed: true,
@@ -101,6 +106,7 @@ pub struct Settings {
     pub(crate) external_ids: LastKnown<String, OrgId>,
     pub(crate) unknown_keys: UnknownKeys,
     pub(crate) key_uses: KeyUses,
+    pub(crate) rate_slabs: RateSlabs,
     pub(crate) changes: ChangeLog,
     pub(crate) log: OutageLog,
 }
@@ -117,6 +123,7 @@ impl Settings {
             external_ids: LastKnown::new(Refresh::WithinAMinute),
             unknown_keys: UnknownKeys::default(),
             key_uses: KeyUses::default(),
+            rate_slabs: RateSlabs::default(),
             changes: ChangeLog::default(),
             log: OutageLog::default(),
         }

@@ -5,6 +5,7 @@ pub(crate) mod attribute;
 pub(crate) mod backoff;
 pub(crate) mod canonical;
 pub(crate) mod condition;
+pub(crate) mod conditional_update;
 pub(crate) mod damage;
 pub(crate) mod error;
 pub(crate) mod expiry;

@@ -21,6 +21,8 @@ pub(crate) enum SettingsKey<'a> {
     Secret(&'a str),
     /// `NAMES` / `<name>`, [`AFTER_NAME`], `<org>`: that an organisation has a name, to find it by the beginning of the name.
     Name(&'a str, OrgId),
+    /// `RATE#<subject>` / `<seconds>`: how many requests of a limit with windows of this length were taken.
+    Rate(&'a str, u32),
     /// `EXTERNAL#<id>` / `E`: the organisation that has an id of the operator's own.
     External(&'a str),
     /// `AUDIT#<month>` / `<request id>` or `<request id>#outcome`: what an operator has done.
@@ -41,6 +43,7 @@ impl SettingsKey<'_> {
             Self::ChangeLog => ("CHANGES".to_owned(), "C".to_owned()),
             Self::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
             Self::Name(name, org) => (NAMES.to_owned(), format!("{name}{AFTER_NAME}{org}")),
+            Self::Rate(subject, seconds) => (format!("RATE#{subject}"), seconds.to_string()),
             Self::External(id) => (format!("EXTERNAL#{id}"), "E".to_owned()),
             Self::Audit(month, place) => (audit_partition(*month), place.clone()),
             Self::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
