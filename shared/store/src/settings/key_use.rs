@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::settings::last_known::REFRESH_TIMEOUT;
 use crate::settings::organisations::Settings;
 use crate::table::attribute::text_of;
 use crate::table::error::Fault;
@@ -16,6 +16,9 @@ use crate::table::key::Key;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::settings_key::last_use_partition;
 use domain::{ApiKey, KeyId, OrgId};
+
+/// How long a request waits for the write. It is made again with the next request.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How many keys a process remembers. At this number all are dropped.
 const REMEMBERED_MAX: usize = 10_000;
@@ -31,17 +34,16 @@ struct KeyUseItem {
 }
 
 impl KeyUses {
-    /// Whether the day was not written yet; it is remembered as written.
-    fn is_new(&self, key: KeyId, day: NaiveDate) -> bool {
+    fn is_written(&self, key: KeyId, day: NaiveDate) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) == Some(&day)
+    }
+
+    fn remember(&self, key: KeyId, day: NaiveDate) {
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if days.get(&key) == Some(&day) {
-            return false;
-        }
         if REMEMBERED_MAX <= days.len() {
             days.clear();
         }
         days.insert(key, day);
-        true
     }
 }
 
@@ -49,12 +51,14 @@ impl Settings {
     /// Writes that a key was used at `now`, once a day and process. A day that cannot be written is left out: a request does not fail for it.
     pub async fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {
         let day = now.date_naive();
-        if !self.key_uses.is_new(key.key_id, day) {
+        if self.key_uses.is_written(key.key_id, day) {
             return;
         }
         let Ok(item) = with_key(&Key::last_use(key.org, key.key_id), &KeyUseItem { day }) else { return };
-        let written = timeout(REFRESH_TIMEOUT, self.table.put(item, "write when a key was used")).await;
-        if !matches!(written, Ok(Ok(()))) {
+        let written = timeout(WRITE_TIMEOUT, self.table.put(item, "write when a key was used")).await;
+        if matches!(written, Ok(Ok(()))) {
+            self.key_uses.remember(key.key_id, day);
+        } else {
             tracing::debug!(key = %key.key_id, "the day on which a key was used was not written");
         }
     }
