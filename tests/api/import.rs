@@ -95,6 +95,15 @@ async fn what_fails_is_named_and_the_rest_is_imported() {
         let found = world.get(&format!("/admin/v1/organisations?externalId={id}"), world.operator()).await;
         assert_eq!(found.data(), json!([]), "{id}");
     }
+    // A server that does not answer, and an unknown key, before anything is sent.
+    let mut lost = Importing::new(&world, "externalId,name\nh,H\n");
+    let url = std::mem::replace(&mut lost.order.url, "http://127.0.0.1:9".to_owned());
+    let (_, error, lines) = lost.run().await;
+    assert_eq!((error.as_deref(), lines), (Some("nothing was sent"), vec![]));
+    lost.order.url = url;
+    lost.order.key = "ok_live_x".to_owned().into();
+    let (_, error, lines) = lost.run().await;
+    assert_eq!((error.as_deref(), lines), (Some("nothing was sent"), vec![]));
     // A key that may not open organisations.
     let reader = json!({ "name": "Jo" });
     let reader = world.post("/admin/v1/operator-keys", world.operator(), &unique(), &reader).await.created();

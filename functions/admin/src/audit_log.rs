@@ -63,6 +63,8 @@ struct AuditEntryView {
     status: Option<u16>,
     /// true if the answer is that of an earlier attempt with the same Idempotency-Key: this one has changed nothing.
     replayed: bool,
+    /// The `reason` or the `note` of the request; null if it has none.
+    reason: Option<String>,
     /// The body of the request; null if it had none, or was longer than 16 KiB.
     #[schema(value_type = Option<Object>)]
     request: Option<Box<RawValue>>,
@@ -104,6 +106,17 @@ fn request_id(text: String) -> Option<String> {
     is_id.then_some(text)
 }
 
+/// Why an operator has made a request, by its body.
+fn reason(request: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Reasoned {
+        reason: Option<String>,
+        note: Option<String>,
+    }
+    let Reasoned { reason, note } = serde_json::from_str(request).ok()?;
+    reason.or(note)
+}
+
 impl From<AuditEntry> for AuditEntryView {
     fn from(AuditEntry { request, outcome }: AuditEntry) -> Self {
         let AuditedRequest { request_id, at, key, role, method, path, org, account, address } = request;
@@ -123,6 +136,7 @@ impl From<AuditEntry> for AuditEntryView {
             address,
             status,
             replayed,
+            reason: request.as_deref().and_then(reason),
             request: json(request),
             before: json(before),
             after: json(after),

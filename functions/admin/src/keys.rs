@@ -6,11 +6,12 @@ use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{AccountId, ApiKeySecret, ClaimKey, EntryId, KeyId, OrgId};
 use scrip_http::{
-    ApiError, ApiKeyView, App, Id, IdempotencyHeader, Idempotent, IssuedApiKey, KeyOrigin, NewApiKey,
-    NoFields, Operator, OptionalBody, PageLimit, PathId, QueryParams, Reply, duty, timestamp,
+    ApiError, ApiKeyView, App, Id, IdempotencyHeader, Idempotent, KeyOrigin, NewApiKey, NoFields, Operator,
+    OptionalBody, PageLimit, PathId, QueryParams, Reply, WithSecret, changed_key, duty, issued_key,
+    timestamp,
 };
 use serde::{Deserialize, Serialize};
-use store::{ChangedKey, ClaimsOf, IssuedKey, ListedKey, secret_bytes};
+use store::{ClaimsOf, ListedKey, secret_bytes};
 use utoipa::{IntoParams, ToSchema};
 
 #[derive(Deserialize, IntoParams)]
@@ -48,7 +49,7 @@ struct Revoked {
     ),
     request_body = NewApiKey,
     responses(
-        (status = 201, body = IssuedApiKey),
+        (status = 201, body = WithSecret<ApiKeyView>),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "CONFLICT: the organisation has 1,000 keys; revoke some that are not used"),
     ),
@@ -75,17 +76,9 @@ pub(super) async fn issue(
     let made = app.ledger.claim_once(claims, &claim, &intent.fingerprint, moment).await?;
     let wanted = intent.body.key(org, &secret, origin(made.id, made.at))?;
     // The first attempt that gets here issues the key; every other one finds it issued.
-    let (key, secret) = match app.settings.issue_key(&secret, &wanted).await? {
-        IssuedKey::New => (wanted, Some(secret)),
-        IssuedKey::Known(known) => (*known, None),
-        IssuedKey::TooMany => {
-            return Err(ApiError::Conflict(
-                "this organisation has 1,000 API keys; revoke some that are not used",
-            ));
-        }
-    };
+    let (key, is_new) = issued_key(app.settings.issue_key(&secret, &wanted).await?)?;
     let listed = ListedKey { key, last_used: None, previous: None };
-    IssuedApiKey::reply(ApiKeyView::of(listed, moment.now), secret.as_ref())
+    WithSecret::reply(ApiKeyView::of(listed, moment.now), Some(&secret).filter(|_| is_new))
 }
 
 /// Lists the API keys of an organisation, the newest first, also expired and revoked ones.
@@ -138,9 +131,7 @@ pub(super) async fn revoke(
 ) -> Result<Reply, ApiError> {
     let (org, key) = (path.0.found()?, path.1.found()?);
     let now = operator.call.moment.now;
-    let ChangedKey::Changed(key) = app.settings.revoke(Some(org), key, now).await? else {
-        return Err(KeyId::NOT_FOUND);
-    };
+    let key = changed_key(app.settings.revoke(Some(org), key, now).await?)?;
     let revoked = Revoked {
         key_id: key.key_id.to_string(),
         last4: key.last4.clone(),

@@ -6,18 +6,15 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use domain::{AllowedIps, ApiKey, ApiKeyAction, ApiKeyChange, ApiKeySecret, KeyId, Reference, Scope};
 use scrip_http::{
-    ApiError, ApiKeyView, App, Caller, ExpiryField, Id, IssuedApiKey, KeyOrigin, Listing, NewApiKey,
-    NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, RateLimitField, RateLimitView, Reply, may,
+    ApiError, ApiKeyView, App, Caller, ExpiryField, Id, KeyOrigin, Listing, NewApiKey, NoFields, Once,
+    OptionalBody, PageLimit, QueryParams, RateLimitField, RateLimitView, Reply, WithSecret, changed_key,
+    issued_key, may,
 };
 use serde::Deserialize;
-use store::{ChangedKey, IssuedKey, ListedKey, secret_bytes};
+use store::{ListedKey, secret_bytes};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{find, ledger_of, may_see, notice};
-
-/// What a change of a revoked key is answered with.
-pub(super) const REVOKED: ApiError =
-    ApiError::Conflict("this API key was revoked, and stays so; create another one");
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -84,7 +81,7 @@ pub(super) async fn list_api_keys(
     tag = "team",
     request_body = NewApiKey,
     responses(
-        (status = 201, body = IssuedApiKey),
+        (status = 201, body = WithSecret<ApiKeyView>),
         (status = 409, description = "CONFLICT: the organisation has 1,000 keys; revoke some that are not used"),
     ),
 )]
@@ -103,22 +100,11 @@ pub(super) async fn create_api_key(
     let origin = KeyOrigin { by: caller.key, request: id, at: now };
     let wanted = body.key(account.org, &secret, origin)?;
     wanted.is_within(caller.scopes())?;
-    let (key, secret) = match app.settings.issue_key(&secret, &wanted).await? {
-        IssuedKey::New => (wanted, Some(secret)),
-        IssuedKey::Known(known) => match app.settings.reissue_key(&secret, &known).await? {
-            Some(key) => (key, Some(secret)),
-            None => (*known, None),
-        },
-        IssuedKey::TooMany => {
-            return Err(ApiError::Conflict(
-                "this organisation has 1,000 API keys; revoke some that are not used",
-            ));
-        }
-    };
+    let (key, is_new) = issued_key(app.settings.issue_unanswered(&secret, &wanted).await?)?;
     let created = notice(&key, caller.key, ApiKeyAction::Created);
     app.ledger.emit(ledger_of(account, &key), &created, moment).await?;
     let listed = ListedKey { key, last_used: None, previous: None };
-    IssuedApiKey::reply(ApiKeyView::of(listed, now), secret.as_ref())
+    WithSecret::reply(ApiKeyView::of(listed, now), Some(&secret).filter(|_| is_new))
 }
 
 /// Reads an API key.
@@ -172,7 +158,7 @@ pub(super) async fn change_api_key(
         rate_limit: body.rate_limit.map(|RateLimitField(limit)| limit),
     };
     let may = |key: &ApiKey| key.is_within(caller.scopes());
-    let key = changed(app.settings.change_key(Some(account.org), key.key_id, &change, may).await?)?;
+    let key = changed_key(app.settings.change_key(Some(account.org), key.key_id, &change, may).await?)?;
     if change != ApiKeyChange::default() {
         let notice = notice(&key, caller.key, ApiKeyAction::Changed(id));
         app.ledger.emit(ledger_of(account, &key), &notice, moment).await?;
@@ -197,19 +183,8 @@ pub(super) async fn revoke_api_key(
 ) -> Result<Reply, ApiError> {
     let (account, moment, now) = (caller.account, caller.call.moment, caller.call.arrived_at());
     let ListedKey { key, last_used, .. } = find(&app, account, id).await?;
-    let key = changed(app.settings.revoke(Some(account.org), key.key_id, now).await?)?;
+    let key = changed_key(app.settings.revoke(Some(account.org), key.key_id, now).await?)?;
     let revoked = notice(&key, caller.key, ApiKeyAction::Revoked);
     app.ledger.emit(ledger_of(account, &key), &revoked, moment).await?;
     Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous: None }, now))
-}
-
-/// The key after a change of it.
-fn changed(outcome: ChangedKey) -> Result<ApiKey, ApiError> {
-    match outcome {
-        ChangedKey::Changed(key) => Ok(*key),
-        ChangedKey::Revoked => Err(REVOKED),
-        ChangedKey::Denied(denial) => Err(denial.into()),
-        // Only an operator's key can be the last owner's.
-        ChangedKey::Absent | ChangedKey::LastOwner => Err(KeyId::NOT_FOUND),
-    }
 }

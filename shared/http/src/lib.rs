@@ -1,6 +1,7 @@
 //! HTTP: extractors, the envelope, errors, views and the OpenAPI document. The only crate that names a status code.
 
 mod answer_body;
+mod api_keys;
 mod attachment;
 mod audit;
 mod body;
@@ -29,6 +30,7 @@ pub mod timestamp;
 mod verifik;
 mod views;
 
+pub use api_keys::{RollOptions, changed_key, issued_key, rolled_key};
 pub use app::{
     App, Clock, CursorKey, Fatal, Listing, MissingVariable, PricedUsage, SystemClock, WeakKey, connection,
     price_usage, priced_lots, start_log,
@@ -55,7 +57,7 @@ pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
 pub use views::{
     ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
-    ExpiryField, IssuedApiKey, KeyOrigin, MoneyView, NewApiKey, NextActionView, OperationPrice,
-    PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, PreviousSecret, ProofView, RateLimitField,
-    RateLimitView, RefusalView, SourceShare, StatusFilter, TransactionView, of_kind,
+    ExpiryField, KeyOrigin, KeyView, MoneyView, NewApiKey, NextActionView, OperationPrice, PackageOnSale,
+    PackageView, PlanShift, PlanView, PostPaidView, ProofView, RateLimitField, RateLimitView, RefusalView,
+    SourceShare, StatusFilter, TransactionView, WithSecret, of_kind,
 };

@@ -10,24 +10,18 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use store::ListedKey;
 use utoipa::ToSchema;
 
+use super::rate_limit::RateLimitView;
 use crate::timestamp::{self, Instant};
 use crate::{ApiError, Reply};
 
-/// An API key.
+/// What an API key and an operator's key have in common.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = ApiKey)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiKeyView {
-    /// `key_…`, which the key keeps when it is rolled.
+pub struct KeyView {
+    /// `key_…`, which the key keeps when it is rolled; `superAdmin` in transactions of an operator.
     key_id: String,
     /// The key's name.
     name: Option<String>,
-    /// The ledger that the key works on: live or test.
-    #[schema(value_type = String)]
-    mode: Mode,
-    /// What the key may do.
-    #[schema(value_type = Vec<String>)]
-    scopes: BTreeSet<Scope>,
     /// The last four characters of the key.
     last4: String,
     /// active; expired: `expiresAt` has passed; revoked.
@@ -53,30 +47,33 @@ pub struct ApiKeyView {
     /// The addresses and ranges from which the key may be used; empty for all.
     #[schema(value_type = Vec<String>)]
     allowed_ips: AllowedIps,
-    /// How many requests the key may make; null for no limit.
-    rate_limit: Option<RateLimitView>,
     /// The key's previous secret while it is accepted after a roll; else null.
     previous_secret: Option<PreviousSecret>,
 }
 
-/// The secret that a key had before it was rolled.
+/// An API key.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 #[serde(rename_all = "camelCase")]
-pub struct PreviousSecret {
-    /// Its last four characters.
-    last4: String,
-    /// Until when it is accepted.
-    #[serde(with = "timestamp")]
-    #[schema(value_type = String, format = DateTime)]
-    accepted_until: DateTime<Utc>,
+pub struct ApiKeyView {
+    #[serde(flatten)]
+    key: KeyView,
+    /// The ledger that the key works on: live or test.
+    #[schema(value_type = String)]
+    mode: Mode,
+    /// What the key may do.
+    #[schema(value_type = Vec<String>)]
+    scopes: BTreeSet<Scope>,
+    /// How many requests the key may make; null for no limit.
+    rate_limit: Option<RateLimitView>,
 }
 
-/// An API key with its secret, which is shown once.
+/// A key with its secret, which is shown once.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct IssuedApiKey {
+pub struct WithSecret<V> {
     #[serde(flatten)]
-    about: ApiKeyView,
+    about: V,
     /// The key itself. Keep it: only its hash is stored. Null if an earlier answer has shown it; roll the key if you do not
     /// have it.
     key: Option<String>,
@@ -84,6 +81,18 @@ pub struct IssuedApiKey {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     secret_shown: bool,
+}
+
+/// The secret that a key had before it was rolled.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PreviousSecret {
+    /// Its last four characters.
+    last4: String,
+    /// Until when it is accepted.
+    #[serde(with = "timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    accepted_until: DateTime<Utc>,
 }
 
 /// An API key to create.
@@ -113,47 +122,6 @@ pub struct NewApiKey {
     /// How many requests the key may make; left out for no limit.
     #[schema(value_type = Option<RateLimitView>)]
     rate_limit: Option<RateLimit>,
-}
-
-/// How many requests a key, or all keys of an organisation together, may make in a window of time.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[schema(as = RateLimit)]
-#[serde(rename_all = "camelCase")]
-pub struct RateLimitView {
-    /// The most requests of a window.
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    requests: u32,
-    /// The length of a window in seconds.
-    #[schema(minimum = 1, maximum = 86_400)]
-    per_seconds: u32,
-}
-
-/// A limit in a change: `none` removes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimitField(pub Option<RateLimit>);
-
-impl<'de> Deserialize<'de> for RateLimitField {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Text(String),
-            Limit(RateLimit),
-        }
-        match Either::deserialize(input) {
-            Ok(Either::Text(text)) if text == "none" => Ok(Self(None)),
-            Ok(Either::Limit(limit)) => Ok(Self(Some(limit))),
-            Ok(Either::Text(_)) | Err(_) => Err(D::Error::custom(
-                "must be `none`, or an object with requests from 1 to 1000000 and perSeconds from 1 to 86400",
-            )),
-        }
-    }
-}
-
-impl From<RateLimit> for RateLimitView {
-    fn from(limit: RateLimit) -> Self {
-        Self { requests: limit.requests(), per_seconds: limit.per_seconds() }
-    }
 }
 
 /// Who creates a key, and when.
@@ -220,19 +188,16 @@ impl NewApiKey {
     }
 }
 
-impl ApiKeyView {
+impl KeyView {
     /// A key as it is at `now`.
     #[must_use]
     pub fn of(listed: ListedKey, now: DateTime<Utc>) -> Self {
         let ListedKey { key, last_used, previous } = listed;
-        let status = key.status(now);
-        let accepted = PreviousSecret::of(&key, previous, now);
         Self {
-            status,
+            previous_secret: PreviousSecret::of(&key, previous, now),
+            status: key.status(now),
             key_id: key.key_id.to_string(),
             name: key.name.map(|name| name.as_str().to_owned()),
-            mode: key.mode,
-            scopes: key.scopes,
             last4: key.last4,
             created_at: key.created_at,
             created_by: key.created_by.map(|by| by.to_string()),
@@ -240,28 +205,35 @@ impl ApiKeyView {
             revoked_at: key.revoked_at,
             last_used_at: last_used,
             allowed_ips: key.allowed_ips,
-            rate_limit: key.rate_limit.map(RateLimitView::from),
-            previous_secret: accepted,
         }
+    }
+}
+
+impl ApiKeyView {
+    /// A key as it is at `now`.
+    #[must_use]
+    pub fn of(listed: ListedKey, now: DateTime<Utc>) -> Self {
+        let (mode, scopes) = (listed.key.mode, listed.key.scopes.clone());
+        let rate_limit = listed.key.rate_limit.map(RateLimitView::from);
+        Self { mode, scopes, rate_limit, key: KeyView::of(listed, now) }
     }
 }
 
 impl PreviousSecret {
     /// The secret that a key had before, if it is accepted at `now`.
-    #[must_use]
-    pub fn of(key: &ApiKey, previous: Option<ApiKey>, now: DateTime<Utc>) -> Option<Self> {
+    fn of(key: &ApiKey, previous: Option<ApiKey>, now: DateTime<Utc>) -> Option<Self> {
         let previous = previous.filter(|_| key.status(now) == KeyStatus::Active)?;
         let accepted_until = previous.rolled_until.filter(|end| now < *end)?;
         Some(Self { last4: previous.last4, accepted_until })
     }
 }
 
-impl IssuedApiKey {
-    /// The answer that shows a key's secret, whose retries do not.
+impl<V: Clone + Serialize> WithSecret<V> {
+    /// The answer that shows a key's secret, whose retries do not; without a secret, the answer of a retry.
     ///
     /// # Errors
     /// None in practice: every view can be written as JSON.
-    pub fn reply(about: ApiKeyView, secret: Option<&ApiKeySecret>) -> Result<Reply, ApiError> {
+    pub fn reply(about: V, secret: Option<&ApiKeySecret>) -> Result<Reply, ApiError> {
         let again = Self { about: about.clone(), key: None, secret_shown: true };
         let Some(secret) = secret else { return Reply::created(&again, true) };
         let shown = Self { about, key: Some(secret.reveal().to_owned()), secret_shown: false };

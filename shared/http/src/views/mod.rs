@@ -4,17 +4,16 @@ mod api_key;
 mod audit;
 mod balance;
 mod catalogue;
+mod rate_limit;
 mod refusal;
 mod statement_filter;
 mod transaction;
 
-pub use api_key::{
-    ApiKeyView, ExpiryField, IssuedApiKey, KeyOrigin, NewApiKey, PreviousSecret, RateLimitField,
-    RateLimitView,
-};
+pub use api_key::{ApiKeyView, ExpiryField, KeyOrigin, KeyView, NewApiKey, WithSecret};
 pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
+pub use rate_limit::{RateLimitField, RateLimitView};
 pub use refusal::RefusalView;
 pub use statement_filter::{CategoryFilter, StatusFilter, of_kind};
 pub use transaction::{BatchItemView, BookedView, NextActionView, PlanShift, SourceShare, TransactionView};

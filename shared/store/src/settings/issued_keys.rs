@@ -43,8 +43,8 @@ pub(crate) struct IssuedKeyItem {
 /// How a key was issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IssuedKey {
-    /// It was issued with this secret.
-    New,
+    /// It was issued, and has this secret.
+    New(Box<ApiKey>),
     /// A key with its id was issued before. Its secret is not stored and cannot be shown again.
     Known(Box<ApiKey>),
     /// Its owner has [`KEYS_MAX`] keys already.
@@ -120,22 +120,31 @@ impl Settings {
         let refused = self.table.write_together(writes, "issue an API key").await?;
         self.unknown_keys.remove(&hash);
         if refused.is_none() {
-            return Ok(IssuedKey::New);
+            return Ok(IssuedKey::New(key.clone().into()));
         }
         match self.key_of(key.org, key.key_id).await? {
             // The answer of the write was lost and it was sent again.
-            Some((issued, _)) if issued.hash == hash => Ok(IssuedKey::New),
+            Some((issued, known)) if issued.hash == hash => Ok(IssuedKey::New(known.into())),
             Some((_, known)) => Ok(IssuedKey::Known(known.into())),
             None => Ok(IssuedKey::TooMany),
         }
     }
 
-    /// Gives a key, which an earlier attempt of the same request has issued without being answered, another secret in place of
-    /// the one that it has. Returns the key; `None` when it was rolled or revoked since, so that its owner has a secret.
+    /// Issues a key for a request that was not answered yet. If an earlier attempt of it has issued the key, its secret was
+    /// shown to no one, and this one takes its place; unless the key was rolled or revoked since.
     ///
     /// # Errors
     /// When the table does not answer; when the key is changed at the same time.
-    pub async fn reissue_key(&self, secret: &ApiKeySecret, issued: &ApiKey) -> Result<Option<ApiKey>, Fault> {
+    pub async fn issue_unanswered(&self, secret: &ApiKeySecret, key: &ApiKey) -> Result<IssuedKey, Fault> {
+        let issued = self.issue_key(secret, key).await?;
+        let IssuedKey::Known(known) = issued else { return Ok(issued) };
+        let fresh = self.reissue_key(secret, &known).await?;
+        Ok(fresh.map_or(IssuedKey::Known(known), |fresh| IssuedKey::New(fresh.into())))
+    }
+
+    /// Gives a key another secret in place of the only one that it has had. Returns the key; `None` when it was rolled or
+    /// revoked since it was issued.
+    async fn reissue_key(&self, secret: &ApiKeySecret, issued: &ApiKey) -> Result<Option<ApiKey>, Fault> {
         let Some((found, known)) = self.key_of(issued.org, issued.key_id).await? else { return Ok(None) };
         if !found.rolled_by.is_empty() || known.revoked_at.is_some() {
             return Ok(None);

@@ -14,6 +14,8 @@ use super::rows::ImportRow;
 /// How often a request is sent while its answer asks to retry, or none arrives.
 const ATTEMPTS_MAX: u32 = 8;
 
+const ORGANISATIONS: &str = "/admin/v1/organisations";
+
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(35);
 
@@ -55,6 +57,15 @@ impl ImportClient {
         Ok(Self { client, url, key: key.expose_secret().to_owned() })
     }
 
+    /// Makes sure that the API answers and accepts the key, before anything is sent.
+    pub(super) async fn check(&self) -> anyhow::Result<()> {
+        let request = self.request(Method::GET, ORGANISATIONS).query(&[("limit", "1")]);
+        let answer = request.send().await.with_context(|| format!("{} does not answer", self.url))?;
+        let status = answer.status().as_u16();
+        let answer = Answer { status, body: answer.json().await.unwrap_or_default() };
+        if answer.is_success() { Ok(()) } else { bail!("{} refuses the key: {}", self.url, answer.problem()) }
+    }
+
     /// Opens the organisation of a row and grants its credits.
     pub(super) async fn import(&self, row: &ImportRow) -> RowOutcome {
         match self.steps(row).await {
@@ -64,18 +75,18 @@ impl ImportClient {
     }
 
     async fn steps(&self, row: &ImportRow) -> anyhow::Result<RowOutcome> {
-        const PATH: &str = "/admin/v1/organisations";
-        let opened = self.post(PATH, &name(row, "open"), &organisation(row)).await.context("opening it")?;
+        let opened =
+            self.post(ORGANISATIONS, &name(row, "open"), &organisation(row)).await.context("opening it")?;
         if opened.status == 409 {
             // Its own request of an earlier run would have been answered with the organisation.
-            let found = self.get(PATH, &row.external_id).await?;
+            let found = self.get(ORGANISATIONS, &row.external_id).await?;
             return Ok(RowOutcome::Known(found.text("/data/0/organisationId")?));
         }
         if !opened.is_success() {
             bail!("opening it: {}", opened.problem());
         }
         let org = opened.text("/data/organisationId")?;
-        let grants = format!("{PATH}/{org}/grants");
+        let grants = format!("{ORGANISATIONS}/{org}/grants");
         for (step, body) in [("purchased", purchased(row)), ("bonus", bonus(row))] {
             let Some(body) = body else { continue };
             let granted = self.post(&grants, &name(row, step), &body).await;

@@ -69,10 +69,11 @@ pub async fn import(order: &ImportOrder, print: &mut (dyn FnMut(&str) + Send)) -
         print(&format!("organisations: {count}; the file is valid, and nothing was sent"));
         return Ok(());
     }
+    let client = Arc::new(ImportClient::new(&order.url, &order.key)?);
+    client.check().await.context("nothing was sent")?;
     let mut report = csv::Writer::from_path(&order.report)
         .with_context(|| format!("cannot write {}", order.report.display()))?;
     report.write_record(["externalId", "outcome", "organisationId", "problem"])?;
-    let client = Arc::new(ImportClient::new(&order.url, &order.key)?);
     let (begun, mut printed, mut totals) = (Instant::now(), Instant::now(), ImportTotals::default());
     let mut outcomes = iter(rows)
         .map(|row| {
@@ -105,10 +106,7 @@ pub async fn import(order: &ImportOrder, print: &mut (dyn FnMut(&str) + Send)) -
         "{imported} imported, {known} known before, {failed} failed; see {}",
         order.report.display()
     ));
-    ensure!(
-        failed == 0,
-        "{failed} organisations were not imported; mend them, and run the same command again"
-    );
+    ensure!(failed == 0, "not imported: {failed}; mend these lines, and run the same command again");
     Ok(())
 }
 
