@@ -5,6 +5,7 @@ mod ended_holds;
 mod exports;
 mod hot;
 mod jobs;
+mod keys;
 mod records;
 mod recovery;
 mod remainders;

@@ -5,6 +5,7 @@ mod bounds;
 mod drawdowns;
 mod keys;
 mod processes;
+mod revocation;
 mod settings;
 mod slow_answers;
 mod store;

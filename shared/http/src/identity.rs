@@ -13,7 +13,7 @@ use super::{ApiError, App, PathId, RequestContext, verifik};
 use domain::{
     AccountId, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Principal, Reference, Scope,
 };
-use store::{Fault, KnownKey, Organisation};
+use store::{Fault, KnownKey};
 
 /// The header in which an operator names the organisation that it acts for: `org_…`, or `external:` and the organisation's
 /// `externalId`.
@@ -125,8 +125,7 @@ impl Identified {
             Some("test") => Mode::Test,
             Some(_) => return Err(ApiError::field("Scrip-Mode", "must be `live` or `test`")),
         };
-        let organisation = acted_for(app, named, &call).await?;
-        let account = AccountId { org: organisation.org, mode };
+        let account = AccountId { org: acted_for(app, named, &call).await?, mode };
         call.of(account);
         let scopes = role.scopes();
         parts.extensions.insert(Principal::Organisation { account, key, scopes: scopes.clone() });
@@ -135,15 +134,14 @@ impl Identified {
 }
 
 /// The organisation that an operator has named.
-async fn acted_for(app: &App, named: &str, call: &RequestContext) -> Result<Organisation, ApiError> {
-    let org = match named.strip_prefix("external:") {
-        Some(external) => {
-            let external = Reference::try_from(external.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
-            app.settings.org_of_external(&external, call.moment.wall).await?.ok_or(OrgId::NOT_FOUND)?
-        }
-        None => OrgId::try_from(named.to_owned()).map_err(|_| OrgId::NOT_FOUND)?,
-    };
-    app.settings.organisation(org, call.moment.wall).await?.ok_or(OrgId::NOT_FOUND)
+async fn acted_for(app: &App, named: &str, call: &RequestContext) -> Result<OrgId, ApiError> {
+    let wall = call.moment.wall;
+    if let Some(external) = named.strip_prefix("external:") {
+        let external = Reference::try_from(external.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
+        return app.settings.org_of_external(&external, wall).await?.ok_or(OrgId::NOT_FOUND);
+    }
+    let org = OrgId::try_from(named.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
+    if app.settings.exists(org, wall).await? { Ok(org) } else { Err(OrgId::NOT_FOUND) }
 }
 
 /// The value of a header that may be sent once.

@@ -103,6 +103,8 @@ pub struct Settings {
     /// By the hashes of their secrets.
     pub(crate) keys: LastKnown<String, CachedKey>,
     pub(crate) organisations: LastKnown<OrgId, Organisation>,
+    /// Those that exist, for whom operators act.
+    pub(crate) existing: LastKnown<OrgId, ()>,
     pub(crate) external_ids: LastKnown<String, OrgId>,
     pub(crate) unknown_keys: UnknownKeys,
     pub(crate) key_uses: KeyUses,
@@ -120,6 +122,7 @@ impl Settings {
             catalogue: LastKnown::new(Refresh::WithinAMinute),
             keys: LastKnown::new(Refresh::WithinAMinute),
             organisations: LastKnown::new(Refresh::Always),
+            existing: LastKnown::new(Refresh::WithinAMinute),
             external_ids: LastKnown::new(Refresh::WithinAMinute),
             unknown_keys: UnknownKeys::default(),
             key_uses: KeyUses::default(),
@@ -136,6 +139,16 @@ impl Settings {
     pub async fn organisation(&self, org: OrgId, wall: DateTime<Utc>) -> Result<Option<Organisation>, Fault> {
         let known = self.organisations.get(&org, wall, self.current_organisation(org)).await?;
         Ok(known.map(|known| self.log.note(known, "an organisation", wall).value))
+    }
+
+    /// Whether an organisation exists. It never ceases to, so one that is known is read again only once a minute, as every
+    /// setting is.
+    ///
+    /// # Errors
+    /// When the table does not answer and the organisation is not known.
+    pub async fn exists(&self, org: OrgId, wall: DateTime<Utc>) -> Result<bool, Fault> {
+        let read = async { Ok(self.current_organisation(org).await?.map(|_| ())) };
+        Ok(self.existing.get(&org, wall, read).await?.is_some())
     }
 
     /// An organisation as it is now. A request that changes settings decides on this.
