@@ -82,7 +82,7 @@ async fn secrets_are_in_no_later_answer_event_or_item() {
             (Method::DELETE, format!("{admin_keys}/{secret}"), world.operator()),
         ] {
             // A webhook's secret has no form by which a path could be masked.
-            if ApiKeySecret::parse(secret).is_none() {
+            if ApiKeySecret::parse(&secret).is_none() {
                 continue;
             }
             later += &world.call(&ApiRequest::new(method, &path, by)).await.body.to_string();
