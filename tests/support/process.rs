@@ -159,6 +159,7 @@ impl TestProcess {
             deliveries: Arc::new(self.published.clone()),
             seal: Arc::new(PlainSeal),
             files: Arc::new(self.files.clone()),
+            dashboard: None,
             exports: Arc::new(self.exports.clone()),
             sender: Arc::new(WebhookClient::new(AddressPolicy::Public)),
         })

@@ -1,6 +1,9 @@
-//! Who may act for an organisation: its API keys, `/api/v3/api-keys`.
+//! Who may act for an organisation: its API keys, `/api/v3/api-keys`; its members, `/api/v3/members`; and invitations,
+//! `/api/v3/invitations`.
 
 mod api_keys;
+mod invitations;
+mod members;
 mod rolls;
 
 use std::sync::Arc;
@@ -17,6 +20,12 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::read_api_key, api_keys::change_api_key, api_keys::revoke_api_key))
         .routes(routes!(rolls::roll_api_key))
+        .routes(routes!(invitations::list_invitations, invitations::invite_member))
+        .routes(routes!(invitations::withdraw_invitation))
+        .routes(routes!(invitations::accept_invitation))
+        .routes(routes!(members::list_members))
+        .routes(routes!(members::read_seats))
+        .routes(routes!(members::read_member, members::change_member, members::remove_member))
 }
 
 /// A key that the caller may see.

@@ -159,6 +159,7 @@ pub(crate) fn app(
         sender: Arc::new(parts.sender),
         files: parts.files,
         exports: Arc::new(QueuePort::new(queues.exports.clone(), Delay::Ignored)),
+        dashboard: None,
         cursors: parts.cursors,
     }))
 }

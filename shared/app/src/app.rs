@@ -30,6 +30,8 @@ pub struct App {
     pub files: Arc<dyn FileStore>,
     /// The queue of the function `export`.
     pub exports: Arc<dyn Queue<ExportKey>>,
+    /// The address of the dashboard; `None` where there is none.
+    pub dashboard: Option<String>,
     /// The payment providers.
     #[cfg(feature = "payments")]
     pub providers: scrip_payments::Providers,
@@ -65,6 +67,7 @@ impl App {
             seal: Arc::new(NoSeal),
             files: Arc::new(NoFiles),
             exports: Arc::new(NoQueue),
+            dashboard: None,
             #[cfg(feature = "payments")]
             providers: scrip_payments::Providers {
                 live: Arc::new(scrip_payments::NoProvider),
@@ -79,6 +82,12 @@ impl App {
             #[cfg(feature = "webhooks")]
             sender: Arc::new(scrip_webhooks::WebhookClient::new(domain::AddressPolicy::Public)),
         })
+    }
+
+    /// Adds the address of the dashboard, to which links of invitations lead: `DASHBOARD_URL`. Without it they are paths.
+    #[must_use]
+    pub fn with_dashboard(self) -> Self {
+        Self { dashboard: optional("DASHBOARD_URL"), ..self }
     }
 
     /// Adds the key that authenticates cursors: `CURSOR_KEY`. Without it no cursor is written or read.

@@ -78,6 +78,18 @@ pub enum ApiError {
         "another monitor, active or suspended, watches this operation and resource; use the one in `details.monitorId`, or delete it first"
     )]
     AlreadyWatched(MonitorId),
+    /// All seats of the organisation's plan are taken.
+    #[error(
+        "the plan has {limit} seats, and members and open invitations take {taken}; remove or withdraw {}, or change to a \
+         plan with more seats",
+        .taken.saturating_sub(*.limit).saturating_add(1)
+    )]
+    NoSeat {
+        /// How many the plan has.
+        limit: u64,
+        /// How many are taken; more than the plan has after a change of the plan.
+        taken: u64,
+    },
     /// The key or its organisation has made all requests that its limit allows.
     #[error(
         "this {of} may make {} requests in {} seconds; send the request again in {ends_in} seconds",
@@ -232,7 +244,8 @@ impl ApiError {
                 | Denial::WrongSide(_)
                 | Denial::Lacks(_)
                 | Denial::Role(..)
-                | Denial::CannotGive(_),
+                | Denial::CannotGive(_)
+                | Denial::CannotGiveRole(..),
             ) => (StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
             Self::CatalogueFull(_) => (StatusCode::CONFLICT, "CONFLICT"),
@@ -242,6 +255,7 @@ impl ApiError {
                 (StatusCode::NOT_FOUND, "NOT_FOUND")
             }
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::NoSeat { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
@@ -316,6 +330,7 @@ impl ApiError {
             | Self::TooFewToTake { .. }
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
+            | Self::NoSeat { .. }
             | Self::RateLimited { .. }
             | Self::Conflict(_)
             | Self::ReplayRunning { .. }
@@ -330,8 +345,13 @@ impl ApiError {
     fn details(&self) -> Value {
         if let Self::Invalid(fields) = self {
             json!({ "fields": fields })
-        } else if let Self::Denied(Denial::Lacks(scope) | Denial::CannotGive(scope)) = self {
+        } else if let Self::Denied(
+            Denial::Lacks(scope) | Denial::CannotGive(scope) | Denial::CannotGiveRole(_, scope),
+        ) = self
+        {
             json!({ "scope": scope })
+        } else if let Self::NoSeat { limit, taken } = self {
+            json!({ "limit": limit, "used": taken, "over": taken.saturating_sub(*limit) })
         } else if let Self::RateLimited { of, limit, ends_in } = self {
             json!({
                 "limited": of,

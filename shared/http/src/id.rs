@@ -1,6 +1,9 @@
 //! Ids in paths.
 
-use domain::{CreditId, DeliveryId, EntryId, ExportId, HoldId, KeyId, MonitorId, OrgId, WebhookId};
+use domain::{
+    CreditId, DeliveryId, EntryId, ExportId, HoldId, InvitationId, KeyId, MemberId, MonitorId, OrgId,
+    WebhookId,
+};
 use serde::{Deserialize, Deserializer};
 
 use super::ApiError;
@@ -38,6 +41,14 @@ impl PathId for OrgId {
 
 impl PathId for KeyId {
     const NOT_FOUND: ApiError = ApiError::NotFound("the organisation has no such key");
+}
+
+impl PathId for MemberId {
+    const NOT_FOUND: ApiError = ApiError::NotFound("the organisation has no such member");
+}
+
+impl PathId for InvitationId {
+    const NOT_FOUND: ApiError = ApiError::NotFound("the organisation has no such invitation");
 }
 
 impl PathId for EntryId {

@@ -57,7 +57,8 @@ pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
 pub use views::{
     ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
-    ExpiryField, KeyOrigin, KeyView, MoneyView, NewApiKey, NextActionView, OperationPrice, PackageOnSale,
+    ExpiryField, InvitationView, InvitationWithToken, KeyOrigin, KeyView, MemberLimitField, MemberLimitView,
+    MemberView, MoneyView, NewApiKey, NewInvitation, NextActionView, OperationPrice, PackageOnSale,
     PackageView, PlanShift, PlanView, PostPaidView, ProofView, RateLimitField, RateLimitView, RefusalView,
-    SourceShare, StatusFilter, TransactionView, WithSecret, of_kind,
+    SeatsView, SourceShare, StatusFilter, TransactionView, WithSecret, of_kind,
 };

@@ -120,7 +120,7 @@ fn add_idempotency_key(operation: &mut Map<String, Value>) {
 /// The scopes of which an organisation's key needs one.
 fn scopes(method: &str, path: &str) -> &'static [Scope] {
     let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
-    if below(&["/api/v3/api-keys"]) {
+    if below(&["/api/v3/api-keys", "/api/v3/members", "/api/v3/invitations"]) {
         return &[Scope::TeamWrite];
     }
     let is_read = method == "get" || path.ends_with("/quote") || path.ends_with("/export");

@@ -41,6 +41,10 @@ pub fn schema(event: EventName) -> &'static str {
         EventName::ApiKeyChanged => schema!("api_key.changed"),
         EventName::ApiKeyRolled => schema!("api_key.rolled"),
         EventName::ApiKeyRevoked => schema!("api_key.revoked"),
+        EventName::MemberInvited => schema!("member.invited"),
+        EventName::MemberJoined => schema!("member.joined"),
+        EventName::MemberChanged => schema!("member.changed"),
+        EventName::MemberRemoved => schema!("member.removed"),
         EventName::WebhookTest => schema!("webhook.test"),
     }
 }

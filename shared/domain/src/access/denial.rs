@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Duty, OperatorRole, Scope};
+use crate::{Duty, MemberRole, OperatorRole, Scope};
 
 /// The reason why a key is refused. The variants are in the order in which they are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,4 +45,10 @@ pub enum Denial {
         .0.as_str()
     )]
     CannotGive(Scope),
+    /// The key would give, change or end a role with a scope that it lacks.
+    #[error(
+        "this API key lacks the scope `{}`, so it cannot give, change or end the role `{}`; use a key that has it",
+        .1.as_str(), .0.as_str()
+    )]
+    CannotGiveRole(MemberRole, Scope),
 }

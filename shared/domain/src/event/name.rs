@@ -60,6 +60,14 @@ pub enum EventName {
     ApiKeyRolled,
     /// `api_key.revoked`: an API key was revoked.
     ApiKeyRevoked,
+    /// `member.invited`: a member was invited.
+    MemberInvited,
+    /// `member.joined`: a member has accepted an invitation.
+    MemberJoined,
+    /// `member.changed`: a member was changed.
+    MemberChanged,
+    /// `member.removed`: a member was removed.
+    MemberRemoved,
     /// `webhook.test`: a test delivery that the owner requested.
     WebhookTest,
 }
@@ -71,7 +79,7 @@ pub struct BadEventName;
 
 impl EventName {
     /// Every event.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
         Self::CreditsRecovered,
@@ -99,6 +107,10 @@ impl EventName {
         Self::ApiKeyChanged,
         Self::ApiKeyRolled,
         Self::ApiKeyRevoked,
+        Self::MemberInvited,
+        Self::MemberJoined,
+        Self::MemberChanged,
+        Self::MemberRemoved,
         Self::WebhookTest,
     ];
 
@@ -133,6 +145,10 @@ impl EventName {
             Self::ApiKeyChanged => "api_key.changed",
             Self::ApiKeyRolled => "api_key.rolled",
             Self::ApiKeyRevoked => "api_key.revoked",
+            Self::MemberInvited => "member.invited",
+            Self::MemberJoined => "member.joined",
+            Self::MemberChanged => "member.changed",
+            Self::MemberRemoved => "member.removed",
             Self::WebhookTest => "webhook.test",
         }
     }
@@ -172,6 +188,10 @@ impl EventName {
             Self::ApiKeyChanged => "The terms of an API key were changed.",
             Self::ApiKeyRolled => "An API key was given a new secret.",
             Self::ApiKeyRevoked => "An API key was revoked.",
+            Self::MemberInvited => "A member was invited.",
+            Self::MemberJoined => "A member has accepted an invitation.",
+            Self::MemberChanged => "A member was changed.",
+            Self::MemberRemoved => "A member was removed.",
             Self::WebhookTest => "A test delivery that the owner requested.",
         }
     }

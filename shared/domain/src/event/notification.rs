@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::value::timestamp;
 use crate::{
-    AccountId, Amount, ApiKeyNotice, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, Monitor,
-    PauseReason, Purchase, Service, SuspensionReason, WebhookId,
+    AccountId, Amount, ApiKeyNotice, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, MemberNotice,
+    Monitor, PauseReason, Purchase, Service, SuspensionReason, WebhookId,
 };
 
 /// A notification: something that becomes an event of an organisation.
@@ -88,6 +88,8 @@ pub enum Notification {
     WebhookPaused(WebhookPaused),
     /// Something was done with an API key.
     ApiKey(Box<ApiKeyNotice>),
+    /// Something was done with an invitation or a member.
+    Member(Box<MemberNotice>),
 }
 
 /// A payment of auto-recharge that has failed.
@@ -177,6 +179,7 @@ impl Notification {
             Self::PurchaseFailed(..) => EventName::PurchaseFailed,
             Self::WebhookPaused(_) => EventName::WebhookPaused,
             Self::ApiKey(notice) => notice.name(),
+            Self::Member(notice) => notice.name(),
         }
     }
 
@@ -210,6 +213,7 @@ impl Notification {
                 format!("webhook paused/{}/{}/{}", paused.webhook, paused.number, paused.run)
             }
             Self::ApiKey(notice) => notice.source(),
+            Self::Member(notice) => notice.source(),
         }
     }
 
@@ -264,6 +268,7 @@ impl Notification {
             }),
             Self::WebhookPaused(paused) => paused.data(),
             Self::ApiKey(notice) => notice.data(),
+            Self::Member(notice) => notice.data(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -123,6 +125,14 @@ ulid_id!(
     KeyId, "key_"
 );
 
+ulid_id!(
+    /// The id of a member of an organisation.
+    MemberId, "mem_"
+);
+ulid_id!(
+    /// The id of an invitation. It contains the time when the invitation was made.
+    InvitationId, "inv_"
+);
 ulid_id!(
     /// The id of a credit record: that of its transaction, or of a purchase that is not in the ledger.
     CreditId, "credit_"
@@ -246,6 +256,20 @@ impl From<EntryId> for KeyId {
     }
 }
 
+impl From<EntryId> for InvitationId {
+    /// An invitation has the id of the request that made it.
+    fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<InvitationId> for MemberId {
+    /// A member has the id of the invitation that they accepted, so an invitation makes one member.
+    fn from(id: InvitationId) -> Self {
+        Self(id.0)
+    }
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $fits:expr, $rule:literal) => {
         $(#[$doc])*
@@ -312,6 +336,25 @@ impl Reference {
     #[must_use]
     pub fn decomposed(&self) -> String {
         self.0.nfd().collect()
+    }
+}
+
+text_id!(
+    /// An email address, as it was given: 3 to 254 visible characters with one `@` that is neither first nor last.
+    Email,
+    |text| {
+        let parts: Vec<_> = text.split('@').collect();
+        let is_visible = |part: &str| !part.chars().any(|letter| letter.is_whitespace() || letter.is_control());
+        (3..=254).contains(&text.len()) && parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && is_visible(part))
+    },
+    "must be an email address, such as jo@example.com, of at most 254 bytes"
+);
+
+impl Email {
+    /// The hash of the address in lower case, by which it is found: an address that differs only in case is the same.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.to_lowercase()))
     }
 }
 

@@ -16,8 +16,8 @@ pub use account_id::{AccountId, Mode, PurchaseId};
 pub use allowance::{Allowance, BadAllowance};
 pub use credits::{Allowed, Amount, Credits, CreditsWithin, OutOfRange, Quantity};
 pub use ids::{
-    BadId, CreditId, DeliveryId, EntryId, EventId, ExportId, Fingerprint, HoldId, IdempotencyKey, KeyId,
-    MonitorId, Operation, OrgId, Reference, WebhookId,
+    BadId, CreditId, DeliveryId, Email, EntryId, EventId, ExportId, Fingerprint, HoldId, IdempotencyKey,
+    InvitationId, KeyId, MemberId, MonitorId, Operation, OrgId, Reference, WebhookId,
 };
 pub use limits::{
     BATCH_MAX, DISPUTES_MAX, DRAWDOWNS_MAX, DUE_MAX, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX,

@@ -4,6 +4,7 @@ mod api_key;
 mod audit;
 mod balance;
 mod catalogue;
+mod member;
 mod rate_limit;
 mod refusal;
 mod statement_filter;
@@ -13,6 +14,10 @@ pub use api_key::{ApiKeyView, ExpiryField, KeyOrigin, KeyView, NewApiKey, WithSe
 pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
+pub use member::{
+    InvitationView, InvitationWithToken, MemberLimitField, MemberLimitView, MemberView, NewInvitation,
+    SeatsView,
+};
 pub use rate_limit::{RateLimitField, RateLimitView};
 pub use refusal::RefusalView;
 pub use statement_filter::{CategoryFilter, StatusFilter, of_kind};

@@ -1,7 +1,7 @@
 //! The keys of the items of the settings table.
 
 use crate::table::key::Key;
-use domain::{KeyId, OrgId, Period};
+use domain::{InvitationId, KeyId, MemberId, OrgId, Period};
 
 /// The key of an item of the settings table. API keys belong to an organisation, or without one to the operators.
 pub(crate) enum SettingsKey<'a> {
@@ -27,6 +27,14 @@ pub(crate) enum SettingsKey<'a> {
     External(&'a str),
     /// `AUDIT#<month>` / `<request id>` or `<request id>#outcome`: what an operator has done.
     Audit(Period, String),
+    /// `TEAM#<org>` / `SEATS`: how many seats are taken.
+    Seats(OrgId),
+    /// `TEAM#<org>` / `MEMBER#<member id>`: a member.
+    Member(OrgId, MemberId),
+    /// `TEAM#<org>` / `INVITED#<invitation id>`: an invitation.
+    Invitation(OrgId, InvitationId),
+    /// `TEAM#<org>` / `ADDRESS#<hash>`: which invitation or member has an email address.
+    Address(OrgId, &'a str),
     /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
     Catalogue(&'static str),
 }
@@ -46,6 +54,10 @@ impl SettingsKey<'_> {
             Self::Rate(subject, seconds) => (format!("RATE#{subject}"), seconds.to_string()),
             Self::External(id) => (format!("EXTERNAL#{id}"), "E".to_owned()),
             Self::Audit(month, place) => (audit_partition(*month), place.clone()),
+            Self::Seats(org) => (team_partition(*org), "SEATS".to_owned()),
+            Self::Member(org, member) => (team_partition(*org), format!("{MEMBERS}{member}")),
+            Self::Invitation(org, invitation) => (team_partition(*org), format!("{INVITATIONS}{invitation}")),
+            Self::Address(org, hash) => (team_partition(*org), format!("ADDRESS#{hash}")),
             Self::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
         }
     }
@@ -101,3 +113,14 @@ pub(crate) const AFTER_NAME: char = '\u{1}';
 pub(crate) fn audit_partition(month: Period) -> String {
     format!("AUDIT#{month}")
 }
+
+/// The partition with the members of an organisation.
+pub(crate) fn team_partition(org: OrgId) -> String {
+    format!("TEAM#{org}")
+}
+
+/// The sort keys of members begin with this.
+pub(crate) const MEMBERS: &str = "MEMBER#";
+
+/// The sort keys of invitations begin with this.
+pub(crate) const INVITATIONS: &str = "INVITED#";

@@ -1,0 +1,112 @@
+//! Members of an organisation.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Amount, Email, KeyId, MemberId, MemberRole, OrgId, Reference};
+
+/// A member as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The public id.
+    pub member_id: MemberId,
+    /// The organisation.
+    pub org: OrgId,
+    /// The address that was invited.
+    pub email: Email,
+    /// The member's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Reference>,
+    /// What the member may do.
+    pub role: MemberRole,
+    /// How many credits the member may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<MemberLimit>,
+    /// The key that invited the member.
+    pub invited_by: KeyId,
+    /// When the member accepted the invitation.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub joined_at: DateTime<Utc>,
+    /// When the member was removed.
+    #[serde(with = "chrono::serde::ts_seconds_option", default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<DateTime<Utc>>,
+    /// How often the member was changed.
+    pub revision: u64,
+}
+
+/// How many credits a member may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct MemberLimit {
+    /// The credits of each period.
+    pub credits: Amount,
+    /// The period.
+    pub period: LimitPeriod,
+}
+
+/// The period of a member's limit, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitPeriod {
+    /// A day.
+    Day,
+    /// A week that begins on Monday.
+    Week,
+    /// A calendar month.
+    Month,
+}
+
+/// Whether a member may act for the organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberStatus {
+    /// The member may.
+    Active,
+    /// The member was removed.
+    Removed,
+}
+
+/// A change of a member. What is `None` keeps its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberChange {
+    /// The name.
+    pub name: Option<Reference>,
+    /// The role.
+    pub role: Option<MemberRole>,
+    /// The limit; `Some(None)` for none.
+    pub limit: Option<Option<MemberLimit>>,
+}
+
+impl Member {
+    /// Whether the member may act for the organisation.
+    #[must_use]
+    pub fn status(&self) -> MemberStatus {
+        if self.removed_at.is_some() { MemberStatus::Removed } else { MemberStatus::Active }
+    }
+
+    /// Whether it is an owner who was not removed.
+    #[must_use]
+    pub fn is_owner(&self) -> bool {
+        self.role == MemberRole::Owner && self.status() == MemberStatus::Active
+    }
+
+    /// The member after a change.
+    #[must_use]
+    pub fn changed(self, change: MemberChange) -> Self {
+        let MemberChange { name, role, limit } = change;
+        Self {
+            name: name.or(self.name),
+            role: role.unwrap_or(self.role),
+            limit: limit.unwrap_or(self.limit),
+            revision: self.revision.saturating_add(1),
+            ..self
+        }
+    }
+
+    /// The member after being removed at `now`.
+    #[must_use]
+    pub fn removed(self, now: DateTime<Utc>) -> Self {
+        Self { removed_at: Some(now), revision: self.revision.saturating_add(1), ..self }
+    }
+}
