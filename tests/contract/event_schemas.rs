@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
 /// The fields of each event's data; `?` after a nullable one, `*` after an optional one.
-const DATA: [(&str, &str); 28] = [
+const DATA: [(&str, &str); 31] = [
     ("credits.low_balance", "currentBalance threshold service* message"),
     ("credits.depleted", "currentBalance threshold message"),
     ("credits.recovered", "currentBalance threshold service* message"),
@@ -32,7 +32,13 @@ const DATA: [(&str, &str); 28] = [
     ("purchase.refunded", "transactionId purchaseId? reason? amount outstanding available message"),
     ("monitor.suspended", "monitorId operation resourceId reason? message"),
     ("monitor.resumed", "monitorId operation resourceId transactionId message"),
-    ("budget.reached", "budgetId scope id limit used period action message"),
+    ("budget.reached", "budgetId scope id? limit used percent period resetsAt? action message"),
+    ("budget.requested", "requestId budgetId scope id? amount reason? askedBy message"),
+    (
+        "budget.request_approved",
+        "requestId budgetId scope id? amount reason? askedBy approved until? by message",
+    ),
+    ("budget.request_declined", "requestId budgetId scope id? amount reason? askedBy by message"),
     ("plan.changed", "transactionId from to allowance? available message"),
     ("dispute.opened", "transactionId disputeId? purchaseId? amount available message"),
     ("dispute.closed", "transactionId disputeId? purchaseId? amount available message outcome"),

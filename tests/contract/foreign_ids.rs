@@ -28,6 +28,11 @@ impl Owner<'_> {
         self.made("/api/v3/credits/consume", body, "transactionId").await
     }
 
+    async fn budget(&self) -> String {
+        let body = json!({ "scope": "customer", "id": unique(), "limit": 100, "period": "month" });
+        self.made("/api/v3/credits/budgets", body, "budgetId").await
+    }
+
     /// The path of an operation with ids of new things of the owner.
     async fn path(&self, template: &str) -> String {
         let thing = |prefix: &str| template.starts_with(prefix);
@@ -45,6 +50,13 @@ impl Owner<'_> {
         } else if thing("/api/v3/monitors/") {
             let body = json!({ "operation": "aml.monitoring", "resourceId": unique() });
             (self.made("/api/v3/monitors", body, "monitorId").await, String::new())
+        } else if thing("/api/v3/credits/budgets/") {
+            (self.budget().await, String::new())
+        } else if thing("/api/v3/teams/") {
+            (self.made("/api/v3/teams", json!({ "name": "A" }), "teamId").await, String::new())
+        } else if thing("/api/v3/budget-requests/") {
+            let body = json!({ "budgetId": self.budget().await, "amount": 5 });
+            (self.made("/api/v3/budget-requests", body, "requestId").await, String::new())
         } else if thing("/api/v3/api-keys/") {
             (self.made("/api/v3/api-keys", json!({ "mode": "live" }), "keyId").await, String::new())
         } else {
