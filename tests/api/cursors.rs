@@ -282,5 +282,8 @@ fn the_template_gives_the_key_to_the_functions_that_need_it() {
     given.sort();
     needed.sort();
     assert_eq!(given, needed);
-    assert_eq!(needed, ["analytics", "exports", "subscription", "team", "transactions", "webhooks"]);
+    assert_eq!(
+        needed,
+        ["analytics", "budgets", "exports", "subscription", "team", "transactions", "webhooks"]
+    );
 }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{ApiRequest, World, unique};
 
-const NOW: &str = "2024-01-15T10:30:00Z";
+use super::idempotent_scene::Scene;
 
 /// An example request of a route.
 struct Example {
@@ -15,74 +15,7 @@ struct Example {
     other: (String, Value),
 }
 
-/// The machine and organisation of the examples.
-struct Scene {
-    world: World,
-    org: String,
-    key: String,
-    test: String,
-}
-
 impl Scene {
-    async fn new() -> Self {
-        let world = World::at(NOW).await;
-        let body = json!({ "name": "Own", "plan": "professional", "selfServicePlans": true });
-        let opened =
-            world.post("/admin/v1/organisations", world.operator(), &unique(), &body).await.created();
-        let org = opened["organisationId"].as_str().unwrap().to_owned();
-        let key = async |mode: &str| {
-            let body = json!({ "mode": mode, "scopes": tests::EVERY_SCOPE });
-            let path = format!("/admin/v1/organisations/{org}/keys");
-            let issued = world.post(&path, world.operator(), &unique(), &body).await.created();
-            issued["key"].as_str().unwrap().to_owned()
-        };
-        let (key, test) = (key("live").await, key("test").await);
-        Self { world, org, key, test }
-    }
-
-    /// Creates something by POST; returns its id.
-    async fn made(&self, path: &str, body: Value, field: &str) -> String {
-        let made = self.world.post(path, &self.key, &unique(), &body).await.created();
-        made[field].as_str().unwrap().to_owned()
-    }
-
-    async fn debit(&self) -> String {
-        let body = json!({ "operation": "aml.basic", "settleBy": "2024-01-15T12:00:00Z" });
-        self.made("/api/v3/credits/consume", body, "transactionId").await
-    }
-
-    async fn hold(&self) -> String {
-        self.made("/api/v3/credits/holds", json!({ "amount": 3 }), "holdId").await
-    }
-
-    /// Creates a webhook at an address without a listener, so that every delivery is equally fast.
-    async fn webhook(&self) -> String {
-        let body = json!({ "url": "http://127.0.0.1:9/" });
-        let id = self.made("/api/v3/webhooks", body, "webhookId").await;
-        format!("/api/v3/webhooks/{id}")
-    }
-
-    /// Creates an API key, or an operator's key; returns its path.
-    async fn new_key(&self, template: &str) -> String {
-        let (path, _) = template.split_once("/{id}").unwrap();
-        let is_operators = path.starts_with("/admin/");
-        let by = if is_operators { self.world.operator() } else { &self.key };
-        let body = if is_operators { json!({ "name": "Jo" }) } else { json!({ "mode": "live" }) };
-        let issued = self.world.post(path, by, &unique(), &body).await.created();
-        format!("{path}/{}", issued["keyId"].as_str().unwrap())
-    }
-
-    /// Creates a webhook that has received every event so far.
-    async fn delivered(&self) -> String {
-        let inbox = format!("{}/_local/inbox/own", self.world.machine.base_url());
-        let id = self.made("/api/v3/webhooks", json!({ "url": inbox }), "webhookId").await;
-        let body = json!({ "source": "bonus", "amount": 5 });
-        self.world.grant(&self.org, &body).await;
-        self.world.grant(&self.org, &body).await;
-        self.world.settle().await;
-        format!("/api/v3/webhooks/{id}")
-    }
-
     /// The example request of a route of the OpenAPI document; none if there is none.
     #[expect(clippy::too_many_lines, reason = "one list, a place for each route")]
     async fn example(&self, route: &str) -> Option<Example> {
@@ -192,6 +125,53 @@ impl Scene {
                 let path = format!("{}/roll", self.new_key(template).await);
                 (path, json!({ "graceSeconds": 60 }), json!({ "graceSeconds": 61 }))
             }
+            "POST /api/v3/invitations" => {
+                let body = |name: &str| json!({ "email": format!("{name}@example.com"), "role": "viewer" });
+                (same, body(&unique()), body(&unique()))
+            }
+            "DELETE /api/v3/invitations/{id}" => {
+                let other = template.replace("{id}", "inv_x");
+                return Some(Example::by_path(method, self.invitation().await, &other));
+            }
+            "PATCH /api/v3/members/{id}" => {
+                (self.member().await, json!({ "name": "Jo" }), json!({ "name": "Kim" }))
+            }
+            "DELETE /api/v3/members/{id}" => {
+                let other = template.replace("{id}", "mem_x");
+                return Some(Example::by_path(method, self.member().await, &other));
+            }
+            "POST /api/v3/credits/budgets" => {
+                let body =
+                    |limit: u64| json!({ "scope": "member", "id": "jo", "limit": limit, "period": "day" });
+                (same, body(100), body(200))
+            }
+            "PATCH /api/v3/credits/budgets/{id}" => {
+                (self.budget().await, json!({ "limit": 1 }), json!({ "limit": 2 }))
+            }
+            "DELETE /api/v3/credits/budgets/{id}" => {
+                let other = template.replace("{id}", "budget_x");
+                return Some(Example::by_path(method, self.budget().await, &other));
+            }
+            "POST /api/v3/teams" => (same, json!({ "name": "A" }), json!({ "name": "B" })),
+            "PATCH /api/v3/teams/{id}" => (self.team().await, json!({ "name": "C" }), json!({ "name": "D" })),
+            "DELETE /api/v3/teams/{id}" => {
+                let other = template.replace("{id}", "team_x");
+                return Some(Example::by_path(method, self.team().await, &other));
+            }
+            "POST /api/v3/budget-requests" => {
+                let budget = self.budget().await.replace("/api/v3/credits/budgets/", "");
+                let body = |amount: u64| json!({ "budgetId": budget, "amount": amount });
+                (same, body(1), body(2))
+            }
+            "POST /api/v3/budget-requests/{id}/approve" => (
+                format!("{}/approve", self.budget_request().await),
+                json!({ "amount": 1 }),
+                json!({ "amount": 2 }),
+            ),
+            "POST /api/v3/budget-requests/{id}/decline" => {
+                let path = format!("{}/decline", self.budget_request().await);
+                return Some(Example::by_path(method, path, &template.replace("{id}", "breq_x")));
+            }
             "POST /admin/v1/operator-keys" => (same, json!({ "name": "a" }), json!({ "name": "b" })),
             "POST /api/v3/test-clock" => {
                 (same, json!({ "advanceSeconds": 60 }), json!({ "advanceSeconds": 61 }))
@@ -297,6 +277,12 @@ impl Scene {
             "/api/v3/monitors",
             "/api/v3/webhooks",
             "/api/v3/api-keys?limit=100",
+            "/api/v3/credits/budgets?limit=50",
+            "/api/v3/teams?limit=100",
+            "/api/v3/members?limit=100",
+            "/api/v3/members/seats",
+            "/api/v3/invitations?limit=100",
+            "/api/v3/budget-requests?limit=100",
             "/api/v3/events?after=0&limit=100",
             "/api/v3/pricing",
             "/api/v3/plans",
@@ -320,7 +306,9 @@ impl Example {
 }
 
 /// Routes that change nothing, or take no API key.
-const WITHOUT: [&str; 3] = [
+const WITHOUT: [&str; 4] = [
+    // The token is used up: `api::invitations` sends it again.
+    "POST /api/v3/invitations/accept",
     "POST /api/v3/credits/quote",
     "POST /api/v3/payments/events",
     // This route needs a damaged account: `crash::unreadable_accounts` repeats it under its key.

@@ -89,7 +89,7 @@ const CAPABILITIES: [Capability; 10] = [
         variable: Some("CURSOR_KEY:"),
         policy: &[],
         features: &[],
-        functions: &["analytics", "exports", "subscription", "team", "transactions", "webhooks"],
+        functions: &["analytics", "budgets", "exports", "subscription", "team", "transactions", "webhooks"],
     },
 ];
 

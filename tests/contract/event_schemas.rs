@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
 /// The fields of each event's data; `?` after a nullable one, `*` after an optional one.
-const DATA: [(&str, &str); 28] = [
+const DATA: [(&str, &str); 35] = [
     ("credits.low_balance", "currentBalance threshold service* message"),
     ("credits.depleted", "currentBalance threshold message"),
     ("credits.recovered", "currentBalance threshold service* message"),
@@ -32,7 +32,13 @@ const DATA: [(&str, &str); 28] = [
     ("purchase.refunded", "transactionId purchaseId? reason? amount outstanding available message"),
     ("monitor.suspended", "monitorId operation resourceId reason? message"),
     ("monitor.resumed", "monitorId operation resourceId transactionId message"),
-    ("budget.reached", "budgetId scope id limit used period action message"),
+    ("budget.reached", "budgetId scope id? limit used percent period resetsAt? action message"),
+    ("budget.requested", "requestId budgetId scope id? amount reason? askedBy message"),
+    (
+        "budget.request_approved",
+        "requestId budgetId scope id? amount reason? askedBy approved until? by message",
+    ),
+    ("budget.request_declined", "requestId budgetId scope id? amount reason? askedBy by message"),
     ("plan.changed", "transactionId from to allowance? available message"),
     ("dispute.opened", "transactionId disputeId? purchaseId? amount available message"),
     ("dispute.closed", "transactionId disputeId? purchaseId? amount available message outcome"),
@@ -41,6 +47,10 @@ const DATA: [(&str, &str); 28] = [
     ("api_key.changed", "keyId name? scopes last4 expiresAt? allowedIps by message"),
     ("api_key.rolled", "keyId name? scopes last4 expiresAt? allowedIps by message"),
     ("api_key.revoked", "keyId name? scopes last4 expiresAt? allowedIps by message"),
+    ("member.invited", "invitationId email role expiresAt by message"),
+    ("member.joined", "memberId email name? role message"),
+    ("member.changed", "memberId email name? role by message"),
+    ("member.removed", "memberId email name? role by message"),
     ("webhook.test", "webhookId message"),
 ];
 

@@ -28,6 +28,16 @@ impl Owner<'_> {
         self.made("/api/v3/credits/consume", body, "transactionId").await
     }
 
+    async fn invite(&self, field: &str) -> String {
+        let body = json!({ "email": format!("{}@example.com", unique()), "role": "viewer" });
+        self.made("/api/v3/invitations", body, field).await
+    }
+
+    async fn budget(&self) -> String {
+        let body = json!({ "scope": "customer", "id": unique(), "limit": 100, "period": "month" });
+        self.made("/api/v3/credits/budgets", body, "budgetId").await
+    }
+
     /// The path of an operation with ids of new things of the owner.
     async fn path(&self, template: &str) -> String {
         let thing = |prefix: &str| template.starts_with(prefix);
@@ -45,6 +55,20 @@ impl Owner<'_> {
         } else if thing("/api/v3/monitors/") {
             let body = json!({ "operation": "aml.monitoring", "resourceId": unique() });
             (self.made("/api/v3/monitors", body, "monitorId").await, String::new())
+        } else if thing("/api/v3/credits/budgets/") {
+            (self.budget().await, String::new())
+        } else if thing("/api/v3/teams/") {
+            (self.made("/api/v3/teams", json!({ "name": "A" }), "teamId").await, String::new())
+        } else if thing("/api/v3/budget-requests/") {
+            let body = json!({ "budgetId": self.budget().await, "amount": 5 });
+            (self.made("/api/v3/budget-requests", body, "requestId").await, String::new())
+        } else if thing("/api/v3/invitations/") {
+            (self.invite("invitationId").await, String::new())
+        } else if thing("/api/v3/members/") {
+            let token = self.invite("token").await;
+            let accept = json!({ "token": token });
+            let member = self.world.post_plain("/api/v3/invitations/accept", &accept).await.created();
+            (member["memberId"].as_str().unwrap().to_owned(), String::new())
         } else if thing("/api/v3/api-keys/") {
             (self.made("/api/v3/api-keys", json!({ "mode": "live" }), "keyId").await, String::new())
         } else {

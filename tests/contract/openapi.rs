@@ -345,6 +345,7 @@ async fn bodies_are_documented_as_required_or_optional() {
     let expected = [
         "POST /admin/v1/operator-keys/{id}/roll",
         "POST /api/v3/api-keys/{id}/roll",
+        "POST /api/v3/budget-requests/{id}/approve",
         "POST /api/v3/credits/holds/{id}/capture",
         "POST /api/v3/credits/holds/{id}/release",
         "POST /api/v3/credits/transactions/{id}/fail",

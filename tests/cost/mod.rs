@@ -1,6 +1,7 @@
 //! How many requests and request units each operation uses, exactly.
 
 mod backlog;
+mod budgets;
 mod ended_holds;
 mod exports;
 mod hot;

@@ -2,6 +2,7 @@
 
 mod auto_recharge;
 mod auto_recharge_steps;
+mod budgets;
 mod calendar;
 mod chain;
 mod conflicting_payments;

@@ -2,6 +2,7 @@
 
 mod api;
 mod bounds;
+mod budgets;
 mod drawdowns;
 mod keys;
 mod processes;

@@ -23,6 +23,7 @@ mod ledger;
 mod limiter;
 mod log;
 mod outage;
+mod own_process;
 mod process;
 mod process_operator;
 mod provider;

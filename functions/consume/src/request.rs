@@ -95,7 +95,8 @@ impl ConsumeRequest {
         let quantity = self.quantity.unwrap_or(Quantity::ONE);
         let (operation, price) = prices.price(&self.operation, now)?;
         let request = domain::Consume::priced(operation, price, quantity, self.service)?;
-        Ok((request, Details { price_version: Some(price.version), ..self.details() }))
+        let category = prices.category(&request.operation);
+        Ok((request, Details { price_version: Some(price.version), category, ..self.details() }))
     }
 
     pub(super) fn details(&self) -> Details {

@@ -275,11 +275,12 @@ impl NewHold {
             (Some(name), None) => {
                 let quantity = self.quantity.unwrap_or(Quantity::ONE);
                 let (operation, price) = prices.price(&name, now)?;
-                let purpose = Some(operation.clone());
+                let (category, purpose) = (prices.category(&operation), Some(operation.clone()));
                 let request = domain::Consume::priced(operation, price, quantity, self.service)?;
                 let details = Details {
                     quantity: Some(quantity),
                     price_version: Some(price.version),
+                    category,
                     purpose,
                     ..details
                 };

@@ -73,7 +73,7 @@ struct MonitorView {
     /// active; suspended: this month could not be charged, and it resumes when credits arrive, when its price falls, or
     /// next month; deleted.
     status: &'static str,
-    /// Why it is suspended: insufficient_credits, frozen, not_priced.
+    /// Why it is suspended: insufficient_credits, frozen, budget_exceeded, not_priced.
     reason: Option<&'static str>,
     /// When it was suspended.
     #[serde(serialize_with = "timestamp::optional")]

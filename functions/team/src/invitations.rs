@@ -9,10 +9,11 @@ use domain::{
 };
 use scrip_http::{
     ApiError, App, Caller, Id, InvitationView, InvitationWithToken, JsonBody, Listing, MemberView,
-    NewInvitation, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply, RequestContext, may,
+    NewInvitation, NoFields, NoSeat, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
+    RequestContext, may,
 };
 use serde::Deserialize;
-use store::{Accepted, Invited, Moment, Withdrawn, secret_bytes};
+use store::{Accepted, BudgetChanged, Invited, Moment, Withdrawn, secret_bytes};
 use utoipa::{IntoParams, ToSchema};
 
 use super::members::{at_arrival, sees_members};
@@ -104,7 +105,7 @@ pub(super) async fn invite_member(
     let (invitation, is_new) = match app.settings.invite(&wanted, moment).await? {
         Invited::New(invitation) => (*invitation, true),
         Invited::Known(invitation) => (*invitation, false),
-        Invited::Full { limit, taken } => return Err(ApiError::NoSeat { limit, taken }),
+        Invited::Full { limit, taken } => return Err(NoSeat { limit, taken }.into()),
         Invited::Taken => {
             return Err(ApiError::Conflict(
                 "this address belongs to a member, or to an open invitation; withdraw that one to invite it again",
@@ -169,15 +170,15 @@ pub(super) async fn accept_invitation(
     let (moment, now) = (call.moment, call.arrived_at());
     match app.settings.accept(&token, name, now).await? {
         Accepted::Joined(member) => {
-            tell_joined(&app, &member, moment).await?;
+            welcome(&app, &member, moment).await?;
             Reply::created(&MemberView::from(*member), false)
         }
         Accepted::Absent => Err(NO_TOKEN),
         Accepted::Over(status) => {
-            // The attempt that accepted it may have ended before it could tell.
+            // The attempt that accepted it may have ended before it was done.
             let member = app.settings.member(token.org, MemberId::from(token.invitation)).await?;
             if let Some(member) = member {
-                tell_joined(&app, &member, moment).await?;
+                welcome(&app, &member, moment).await?;
             }
             Err(over(status))
         }
@@ -197,9 +198,17 @@ fn over(status: InvitationStatus) -> ApiError {
     })
 }
 
-/// Emits that a member has joined, once for each member.
-async fn tell_joined(app: &App, member: &Member, moment: Moment) -> Result<(), ApiError> {
+/// Gives a new member the budget that the invitation names, and emits that the member has joined. Repeating it changes
+/// nothing.
+async fn welcome(app: &App, member: &Member, moment: Moment) -> Result<(), ApiError> {
     let account = AccountId { org: member.org, mode: Mode::Live };
+    let invitation = app.settings.invitation(member.org, InvitationId::from(member.member_id)).await?;
+    let limit = invitation.and_then(|invitation| invitation.limit);
+    if let Some(budget) = limit.and_then(|limit| limit.budget(member))
+        && app.ledger.create_budget(account, budget).await? == BudgetChanged::AccountFull
+    {
+        tracing::warn!(member = %member.member_id, "the ledger has too many budgets; a member has none");
+    }
     let notice = MemberNotice::Joined(member.clone());
     app.ledger.emit(account, &Notification::Member(notice.into()), moment).await?;
     Ok(())

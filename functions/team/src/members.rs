@@ -7,11 +7,11 @@ use domain::{
     AccountId, Member, MemberChange, MemberId, MemberNotice, MemberRole, Mode, Notification, Reference,
 };
 use scrip_http::{
-    ApiError, App, Caller, Id, Listing, MemberLimitField, MemberLimitView, MemberView, NoFields, Once,
-    OptionalBody, PageLimit, PathId, QueryParams, Reply, SeatsView, may,
+    ApiError, App, Caller, Id, Listing, MemberView, NoFields, Once, OptionalBody, PageLimit, PathId,
+    QueryParams, Reply, SeatsView, may,
 };
 use serde::Deserialize;
-use store::{ChangedMember, Moment};
+use store::{ChangedMember, Moment, Seats};
 use utoipa::{IntoParams, ToSchema};
 
 #[derive(Deserialize, IntoParams)]
@@ -29,7 +29,7 @@ pub(super) struct MembersQuery {
 /// A change of a member. Fields that are left out keep their values.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schema(example = json!({ "role": "viewer", "limit": "none" }))]
+#[schema(example = json!({ "role": "viewer" }))]
 pub(super) struct MemberChanges {
     /// The member's name.
     #[schema(value_type = Option<String>, max_length = 255)]
@@ -37,9 +37,6 @@ pub(super) struct MemberChanges {
     /// owner, admin, billing, member or viewer. Your own key needs every scope of the role.
     #[schema(value_type = Option<String>)]
     role: Option<MemberRole>,
-    /// How many credits the member may use, `{credits, period}`; `none` removes the limit.
-    #[schema(value_type = Option<MemberLimitView>)]
-    limit: Option<MemberLimitField>,
 }
 
 /// Members belong to the organisation, not to a mode. A test key is given to more people than a live one, so it sees none.
@@ -71,14 +68,16 @@ pub(super) async fn list_members(
     Reply::page(&members, next)
 }
 
-/// Reads how many seats the plan has, and how many are taken by members and open invitations.
+/// Reads how many seats the plan has, and how many are taken by members and open invitations. A test key sees none that are
+/// taken.
 #[utoipa::path(get, path = "/api/v3/members/seats", tag = "team", responses((status = 200, body = SeatsView)))]
 pub(super) async fn read_seats(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeTeam>,
 ) -> Result<Reply, ApiError> {
     let (org, moment) = (caller.account.org, at_arrival(caller.call.moment, &caller));
-    let (seats, limit) = (app.settings.seats(org).await?, app.settings.seat_limit(org, moment).await?);
+    let limit = app.settings.seat_limit(org, moment).await?;
+    let seats = if sees_members(caller.account) { app.settings.seats(org).await? } else { Seats::default() };
     Reply::ok(&SeatsView::of(&seats, limit))
 }
 
@@ -121,11 +120,7 @@ pub(super) async fn change_member(
     Once { body, id }: Once<MemberChanges>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
-    let change = MemberChange {
-        name: body.name,
-        role: body.role,
-        limit: body.limit.map(|MemberLimitField(limit)| limit),
-    };
+    let change = MemberChange { name: body.name, role: body.role };
     let may = |member: &Member| member.role.is_within(caller.scopes());
     let changed = app.settings.change_member(account.org, visible(account, path)?, &change, may).await?;
     let member = changed_member(changed)?;

@@ -30,6 +30,7 @@ pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
     vec![
         ("analytics", analytics::routes()),
         ("balance", balance::routes()),
+        ("budgets", budgets::routes()),
         ("catalogue", catalogue::routes()),
         ("clock", clock::routes()),
         ("consume", consume::routes()),

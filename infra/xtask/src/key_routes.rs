@@ -39,6 +39,41 @@ pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
     Ok(())
 }
 
+/// A member's budget refuses a debit, the member asks for more, and the request succeeds.
+pub(crate) fn keep_to_budgets(customer: &RouteCaller<'_>) -> Result<()> {
+    const BUDGETS: &str = "/api/v3/credits/budgets";
+    const REQUESTS: &str = "/api/v3/budget-requests";
+    let team = customer.post(
+        "/api/v3/teams",
+        "route-team",
+        &json!({ "name": "Onboarding", "members": ["budgeted"] }),
+    )?;
+    let team = format!("/api/v3/teams/{}", team.at("/data/teamId")?);
+    ensure!(customer.get(&team, 200)?.at("/data/name")? == "Onboarding");
+    let body = json!({ "scope": "member", "id": "budgeted", "limit": 1, "period": "day" });
+    let budget = customer.post(BUDGETS, "route-budget", &body)?;
+    let (id, path) = (budget.at("/data/budgetId")?, format!("{BUDGETS}/{}", budget.at("/data/budgetId")?));
+    let debit = json!({ "operation": "aml.basic", "quantity": 2, "memberId": "budgeted" });
+    let refused = customer.post_for(403, "/api/v3/credits/consume", "route-over-budget", &debit)?;
+    ensure!(refused.at("/error/code")? == "BUDGET_EXCEEDED", "{}", refused.body);
+    for (name, answer) in [("route-ask", "decline"), ("route-ask-again", "approve")] {
+        let asked = customer.post(REQUESTS, name, &json!({ "budgetId": id, "amount": 1 }))?;
+        let request = format!("{REQUESTS}/{}", asked.at("/data/requestId")?);
+        customer.post_for(200, &format!("{request}/{answer}"), &format!("{name}-answer"), &json!({}))?;
+        customer.get(&request, 200)?;
+    }
+    customer.post("/api/v3/credits/consume", "route-over-budget", &debit)?;
+    let changed = customer.patch(&path, &json!({ "limit": 3 }))?;
+    ensure!(changed.number("/data/used")? == 2, "{}", changed.body);
+    for list in [BUDGETS, REQUESTS, "/api/v3/teams", &path] {
+        customer.get(list, 200)?;
+    }
+    customer.patch(&team, &json!({ "members": [] }))?;
+    customer.call("DELETE", &path, 200)?;
+    customer.call("DELETE", &team, 200)?;
+    Ok(())
+}
+
 /// The organisation issues a key of its own, and gives it a new secret.
 pub(crate) fn manage_keys(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Result<()> {
     const KEYS: &str = "/api/v3/api-keys";

@@ -12,7 +12,7 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 35] = [
+const OURS: [&str; 36] = [
     "app",
     "aws",
     "domain",
@@ -27,6 +27,7 @@ const OURS: [&str; 35] = [
     "admin",
     "analytics",
     "balance",
+    "budgets",
     "catalogue",
     "clock",
     "consume",

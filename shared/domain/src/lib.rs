@@ -1,10 +1,11 @@
 //! The rules of credit. Pure: no clock, no network, no database; every input is an argument.
 //!
-//! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `usage`, `access`,
+//! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `usage`, `budget`, `access`,
 //! `event`, `forecast`, `webhook`, `record`, `export`, `audit`. A test checks this.
 
 mod access;
 mod audit;
+mod budget;
 mod catalogue;
 mod event;
 mod export;
@@ -21,6 +22,7 @@ mod webhook;
 
 pub use access::*;
 pub use audit::*;
+pub use budget::*;
 pub use catalogue::*;
 pub use event::*;
 pub use export::*;

@@ -3,7 +3,7 @@
 
 use domain::{
     Account, Attempt, Details, DrawdownReason, DrawdownShares, EntryId, Export, Fingerprint, HoldStatus,
-    Quantity, Receipt, Reference, Refusal, Remainder, hold_ends,
+    PriceCategory, Quantity, Receipt, Reference, Refusal, Remainder, hold_ends,
 };
 use ports::Moment;
 use store::{Claim, DrawdownRequest, Fault, Job, Ledger, Unsettled, hold_details, system_key};
@@ -27,6 +27,7 @@ pub(crate) async fn hold(
     let details = Details {
         quantity: Some(Quantity::ONE),
         price_version: export.price.as_ref().map(|price| price.version),
+        category: Some(PriceCategory::Other),
         purpose: Some(debit.operation.clone()),
         resource_id: Reference::try_from(export.key.export.to_string()).ok(),
         key_id: Some(export.key_id),

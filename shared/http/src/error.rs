@@ -6,10 +6,11 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::limits::{NoSeat, RateLimited};
 use super::refusal::{Remedy, refusal_code, refusal_details};
 use super::timestamp;
 use app::CursorError;
-use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Period, RateLimit, Refusal};
+use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Period, Refusal};
 use ports::NoRandomness;
 use store::{Fault, Unchanged, Unsettled};
 
@@ -79,30 +80,11 @@ pub enum ApiError {
     )]
     AlreadyWatched(MonitorId),
     /// All seats of the organisation's plan are taken.
-    #[error(
-        "the plan has {limit} seats, and members and open invitations take {taken}; remove or withdraw {}, or change to a \
-         plan with more seats",
-        .taken.saturating_sub(*.limit).saturating_add(1)
-    )]
-    NoSeat {
-        /// How many the plan has.
-        limit: u64,
-        /// How many are taken; more than the plan has after a change of the plan.
-        taken: u64,
-    },
-    /// The key or its organisation has made all requests that its limit allows.
-    #[error(
-        "this {of} may make {} requests in {} seconds; send the request again in {ends_in} seconds",
-        .limit.requests(), .limit.per_seconds()
-    )]
-    RateLimited {
-        /// `key` or `organisation`.
-        of: &'static str,
-        /// The limit.
-        limit: RateLimit,
-        /// In how many seconds its window ends.
-        ends_in: u32,
-    },
+    #[error(transparent)]
+    NoSeat(#[from] NoSeat),
+    /// All requests that a limit allows were made.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(&'static str),
@@ -255,8 +237,8 @@ impl ApiError {
                 (StatusCode::NOT_FOUND, "NOT_FOUND")
             }
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
-            Self::NoSeat { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
-            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
+            Self::NoSeat(_) => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
+            Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::RecordsNotIndexed => (StatusCode::SERVICE_UNAVAILABLE, "RECORDS_NOT_INDEXED"),
@@ -330,8 +312,8 @@ impl ApiError {
             | Self::TooFewToTake { .. }
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
-            | Self::NoSeat { .. }
-            | Self::RateLimited { .. }
+            | Self::NoSeat(_)
+            | Self::RateLimited(_)
             | Self::Conflict(_)
             | Self::ReplayRunning { .. }
             | Self::NotRepairable(_)
@@ -350,15 +332,10 @@ impl ApiError {
         ) = self
         {
             json!({ "scope": scope })
-        } else if let Self::NoSeat { limit, taken } = self {
-            json!({ "limit": limit, "used": taken, "over": taken.saturating_sub(*limit) })
-        } else if let Self::RateLimited { of, limit, ends_in } = self {
-            json!({
-                "limited": of,
-                "requests": limit.requests(),
-                "perSeconds": limit.per_seconds(),
-                "retryAfter": ends_in,
-            })
+        } else if let Self::NoSeat(seats) = self {
+            seats.details()
+        } else if let Self::RateLimited(limited) = self {
+            limited.details()
         } else if let Self::NotRepairable(problems) = self {
             json!({ "problems": problems })
         } else if let Self::ReplayRunning { after, through } = self {
@@ -391,8 +368,8 @@ impl ApiError {
             code,
             message: self.message(),
             details: self.details(),
-            retry_after: if let Self::RateLimited { ends_in, .. } = self {
-                Some(*ends_in)
+            retry_after: if let Self::RateLimited(limited) = self {
+                Some(limited.ends_in)
             } else {
                 is_temporary.then_some(1)
             },

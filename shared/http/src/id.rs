@@ -1,8 +1,8 @@
 //! Ids in paths.
 
 use domain::{
-    CreditId, DeliveryId, EntryId, ExportId, HoldId, InvitationId, KeyId, MemberId, MonitorId, OrgId,
-    WebhookId,
+    BudgetId, BudgetRequestId, CreditId, DeliveryId, EntryId, ExportId, HoldId, InvitationId, KeyId,
+    MemberId, MonitorId, OrgId, TeamId, WebhookId,
 };
 use serde::{Deserialize, Deserializer};
 
@@ -37,6 +37,21 @@ impl<'de, T: PathId> Deserialize<'de> for Id<T> {
 
 impl PathId for OrgId {
     const NOT_FOUND: ApiError = ApiError::NotFound("there is no such organisation");
+}
+
+impl PathId for BudgetId {
+    const NOT_FOUND: ApiError =
+        ApiError::NotFound("there is no budget with this id; GET /api/v3/credits/budgets lists yours");
+}
+
+impl PathId for BudgetRequestId {
+    const NOT_FOUND: ApiError =
+        ApiError::NotFound("there is no request with this id; GET /api/v3/budget-requests lists yours");
+}
+
+impl PathId for TeamId {
+    const NOT_FOUND: ApiError =
+        ApiError::NotFound("there is no team with this id; GET /api/v3/teams lists yours");
 }
 
 impl PathId for KeyId {

@@ -9,6 +9,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::context::RateCount;
+use super::limits::RateLimited;
 use super::{ApiError, App, PathId, RequestContext, verifik};
 use domain::{
     AccountId, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Principal, Reference, Scope,
@@ -92,7 +93,7 @@ async fn within_limits(app: &App, known: &KnownKey, call: &RequestContext) -> Re
         let state = app.settings.count_request(&subject, limit, call.moment.wall).await;
         call.counts(RateCount { of, state });
         if !state.is_within {
-            return Err(ApiError::RateLimited { of, limit, ends_in: state.ends_in });
+            return Err(RateLimited { of, limit, ends_in: state.ends_in }.into());
         }
     }
     Ok(())

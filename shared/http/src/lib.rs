@@ -15,6 +15,7 @@ mod idempotency_header;
 mod idempotent;
 mod identity;
 mod known_parameters;
+mod limits;
 mod once;
 mod openapi;
 mod operator;
@@ -46,6 +47,7 @@ pub use id::{Id, PathId};
 pub use idempotency_header::IdempotencyHeader;
 pub use idempotent::{Idempotent, IdempotentOptional, MaybeIdempotent};
 pub use identity::OperatorCall;
+pub use limits::{NoSeat, RateLimited};
 pub use once::{NoFields, Once, OptionalBody, Unstarted};
 pub use openapi::describe;
 pub use operator::{HasDuty, LastKnownOperator, Operator, duty};
@@ -57,8 +59,8 @@ pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
 pub use views::{
     ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
-    ExpiryField, InvitationView, InvitationWithToken, KeyOrigin, KeyView, MemberLimitField, MemberLimitView,
-    MemberView, MoneyView, NewApiKey, NewInvitation, NextActionView, OperationPrice, PackageOnSale,
-    PackageView, PlanShift, PlanView, PostPaidView, ProofView, RateLimitField, RateLimitView, RefusalView,
-    SeatsView, SourceShare, StatusFilter, TransactionView, WithSecret, of_kind,
+    ExpiryField, InvitationView, InvitationWithToken, KeyOrigin, KeyView, MemberLimitView, MemberView,
+    MoneyView, NewApiKey, NewInvitation, NextActionView, OperationPrice, PackageOnSale, PackageView,
+    PlanShift, PlanView, PostPaidView, ProofView, RateLimitField, RateLimitView, RefusalView, SeatsView,
+    SourceShare, StatusFilter, TransactionView, WithSecret, of_kind,
 };

@@ -120,15 +120,24 @@ fn add_idempotency_key(operation: &mut Map<String, Value>) {
 /// The scopes of which an organisation's key needs one.
 fn scopes(method: &str, path: &str) -> &'static [Scope] {
     let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
-    if below(&["/api/v3/api-keys", "/api/v3/members", "/api/v3/invitations"]) {
+    if below(&["/api/v3/api-keys", "/api/v3/members", "/api/v3/invitations", "/api/v3/teams"]) {
         return &[Scope::TeamWrite];
     }
     let is_read = method == "get" || path.ends_with("/quote") || path.ends_with("/export");
-    if is_read && below(&["/api/v3/credits/alerts", "/api/v3/credits/auto-recharge", "/api/v3/webhooks"]) {
+    const SETTINGS: [&str; 5] = [
+        "/api/v3/budget-requests",
+        "/api/v3/credits/alerts",
+        "/api/v3/credits/auto-recharge",
+        "/api/v3/credits/budgets",
+        "/api/v3/webhooks",
+    ];
+    if is_read && below(&SETTINGS) {
         &[Scope::CreditsRead, Scope::SettingsWrite]
     } else if is_read {
         &[Scope::CreditsRead]
-    } else if below(&["/api/v3/credits/consume", "/api/v3/credits/holds", "/api/v3/monitors"]) {
+    } else if path == "/api/v3/budget-requests"
+        || below(&["/api/v3/credits/consume", "/api/v3/credits/holds", "/api/v3/monitors"])
+    {
         &[Scope::CreditsConsume]
     } else if path.ends_with("/purchase") {
         &[Scope::CreditsPurchase]

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::timestamp;
-use domain::{Credits, PassedOverLot, PassedOverReason, Refusal};
+use domain::{BudgetExceeded, Credits, PassedOverLot, PassedOverReason, Refusal};
 
 /// What a caller can do about insufficient credits: the text of `details.mend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub(super) fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::TooManyDisputes
         | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
         Refusal::PlanLimit { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
+        Refusal::BudgetExceeded(_) => (StatusCode::FORBIDDEN, "BUDGET_EXCEEDED"),
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
         Refusal::PlanChangeNotAllowed => (StatusCode::FORBIDDEN, "PLAN_CHANGE_NOT_ALLOWED"),
         Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
@@ -93,6 +94,7 @@ pub(super) fn refusal_details(refusal: &Refusal, remedy: Remedy) -> Value {
             "mend": "capture at most what `available` says, or omit `amount` to capture all of it; to charge more, \
                      make another hold or a debit of its own",
         }),
+        Refusal::BudgetExceeded(exceeded) => budget_exceeded(exceeded),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
         Refusal::PlanLimit { cap } => json!({ "limit": cap }),
         Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),
@@ -134,6 +136,23 @@ pub(super) fn refusal_details(refusal: &Refusal, remedy: Remedy) -> Value {
         | Refusal::TooManyDisputes
         | Refusal::BalanceLimit => Value::Null,
     }
+}
+
+/// The budget that has no room, how much of it is used, and what to do.
+fn budget_exceeded(exceeded: &BudgetExceeded) -> Value {
+    json!({
+        "budgetId": exceeded.budget,
+        "scope": exceeded.level.as_str(),
+        "id": exceeded.id,
+        "limit": exceeded.usage.limit,
+        "used": exceeded.usage.used,
+        "remaining": exceeded.usage.remaining(),
+        "required": exceeded.required,
+        "resetsAt": exceeded.usage.resets_at.as_ref().map(timestamp::text),
+        "raisedBy": "a key, or a member, with the scope `settings:write`; or an operator",
+        "mend": "ask for more with POST /api/v3/budget-requests, or wait until the budget resets; then send the \
+                 request again with the same Idempotency-Key",
+    })
 }
 
 /// The seed's two details, what to do, and the lots that could not pay.

@@ -307,7 +307,8 @@ impl Jobs<'_> {
         moment: Moment,
     ) -> Result<(Period, EntryId), Unsettled> {
         let (version, request) = self.price(monitor, moment).await?;
-        let details = monitor.details(version);
+        let category = self.settings.catalogue(moment.wall).await?.prices.category(&request.operation);
+        let details = domain::Details { category, ..monitor.details(version) };
         let mut month = Period::of(moment.now);
         for _ in 0..ATTEMPTS_MAX {
             let name = monitor.subject().charge(month);

@@ -6,11 +6,12 @@
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `settings` and `activity` (which use `table` only), `schedule` (jobs, directory,
 //! roll-forwards, test clocks), `chain` (watermark, hash chain, audit),
-//! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, records, balances of
+//! `record` (purchases, monitors, spending), `budget` (budgets, their counters, teams), `write` (claims, settling, drawdowns), `read` (statements, records, balances of
 //! the past, list prices), `event` (feed, alerts), `repair` (broken accounts, wrong rollups).
 //! `bulk`, with the feature of that name, makes the items of a whole history.
 
 mod activity;
+mod budget;
 #[cfg(feature = "bulk")]
 mod bulk;
 mod chain;
@@ -29,6 +30,11 @@ pub use activity::monthly_statements::StoredMonthlyStatement;
 pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;
 pub use activity::webhooks::{AddedWebhook, WebhookKey};
+pub use budget::budget_requests::BudgetRequestPage;
+pub use budget::changes::{ApprovedRequest, BUDGETS_MAX, BudgetChanged, ChangedBudget};
+pub use budget::counters::BudgetGift;
+pub use budget::definitions::BudgetPage;
+pub use budget::teams::{TEAMS_MAX, TeamChanged, TeamPage};
 #[cfg(feature = "bulk")]
 pub use bulk::books::{BulkBooks, BulkItem, BulkItems, account_item};
 pub use chain::audit::AuditReport;

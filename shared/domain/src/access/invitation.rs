@@ -98,7 +98,6 @@ impl Invitation {
             email: self.email.clone(),
             name,
             role: self.role,
-            limit: self.limit,
             invited_by: self.invited_by,
             joined_at: now,
             removed_at: None,

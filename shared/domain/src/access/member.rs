@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, Email, KeyId, MemberId, MemberRole, OrgId, Reference};
+use crate::{
+    Amount, Budget, BudgetAction, BudgetId, BudgetLevel, BudgetPeriod, BudgetSubject, Email, KeyId, MemberId,
+    MemberRole, OrgId, Reference,
+};
 
 /// A member as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,9 +23,6 @@ pub struct Member {
     pub name: Option<Reference>,
     /// What the member may do.
     pub role: MemberRole,
-    /// How many credits the member may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<MemberLimit>,
     /// The key that invited the member.
     pub invited_by: KeyId,
     /// When the member accepted the invitation.
@@ -42,19 +42,7 @@ pub struct MemberLimit {
     /// The credits of each period.
     pub credits: Amount,
     /// The period.
-    pub period: LimitPeriod,
-}
-
-/// The period of a member's limit, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LimitPeriod {
-    /// A day.
-    Day,
-    /// A week that begins on Monday.
-    Week,
-    /// A calendar month.
-    Month,
+    pub period: BudgetPeriod,
 }
 
 /// Whether a member may act for the organisation.
@@ -74,8 +62,25 @@ pub struct MemberChange {
     pub name: Option<Reference>,
     /// The role.
     pub role: Option<MemberRole>,
-    /// The limit; `Some(None)` for none.
-    pub limit: Option<Option<MemberLimit>>,
+}
+
+impl MemberLimit {
+    /// The budget that a member with this limit gets on joining: the same one for every attempt.
+    #[must_use]
+    pub fn budget(&self, member: &Member) -> Option<Budget> {
+        let id = Reference::try_from(member.member_id.to_string()).ok()?;
+        Some(Budget {
+            id: BudgetId::from_bytes(member.member_id.bytes()),
+            subject: BudgetSubject::part(BudgetLevel::Member, &id),
+            only: None,
+            limit: self.credits.into(),
+            period: self.period,
+            action: BudgetAction::Block,
+            alert_at: Budget::ALERT_AT.to_vec(),
+            raises: vec![],
+            created_at: member.joined_at,
+        })
+    }
 }
 
 impl Member {
@@ -94,11 +99,10 @@ impl Member {
     /// The member after a change.
     #[must_use]
     pub fn changed(self, change: MemberChange) -> Self {
-        let MemberChange { name, role, limit } = change;
+        let MemberChange { name, role } = change;
         Self {
             name: name.or(self.name),
             role: role.unwrap_or(self.role),
-            limit: limit.unwrap_or(self.limit),
             revision: self.revision.saturating_add(1),
             ..self
         }

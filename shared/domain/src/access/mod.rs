@@ -15,7 +15,7 @@ pub use allowed_ips::{AllowedIps, BadAllowedIps};
 pub use api_key::{ApiKey, ApiKeyChange, KeyStatus, Principal};
 pub use denial::Denial;
 pub use invitation::{Invitation, InvitationState, InvitationStatus, InvitationToken};
-pub use member::{LimitPeriod, Member, MemberChange, MemberLimit, MemberStatus};
+pub use member::{Member, MemberChange, MemberLimit, MemberStatus};
 pub use member_role::MemberRole;
 pub use rate_limit::{BadRateLimit, RateLimit};
 pub use role::{Duty, OperatorRole};

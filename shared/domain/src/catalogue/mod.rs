@@ -9,5 +9,5 @@ mod version;
 pub use exchange_rate::ExchangeRateList;
 pub use package::{Offer, Package, PackageList, PackageUpdate};
 pub use plan::{BadPlanFee, Plan, PlanFee, PlanList, PlanUpdate};
-pub use price::{ListedPrice, Price, PriceCategory, PriceList, PriceUpdate, PricedOperation};
+pub use price::{ListedPrice, Price, PriceList, PriceUpdate, PricedOperation};
 pub use version::{BadUpdate, EffectiveTime};

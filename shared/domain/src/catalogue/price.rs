@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::version::{Limit, Version, in_force, next, revise, room};
-use crate::{BadUpdate, Credits, EffectiveTime, Operation, Reference, Refusal};
+use crate::{BadUpdate, Credits, EffectiveTime, Operation, PriceCategory, Reference, Refusal};
 
 /// The price list: all versions of all operations' prices (seed: "Credit Costs … automatically pulled from our
 /// database").
@@ -26,22 +26,6 @@ pub struct PricedOperation {
     pub monthly: bool,
     /// All its prices, the oldest first. Version n is the n-th.
     pub prices: Vec<Price>,
-}
-
-/// The category of an operation in the seed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PriceCategory {
-    /// Identity verification.
-    Verification,
-    /// AML screening.
-    Aml,
-    /// Deepfake detection.
-    Deepfake,
-    /// KYT crypto.
-    Kyt,
-    /// Everything else.
-    Other,
 }
 
 /// One version of a price.

@@ -42,8 +42,14 @@ pub enum EventName {
     MonitorSuspended,
     /// `monitor.resumed`: a suspended monitor has resumed.
     MonitorResumed,
-    /// `budget.reached`: a budget is used up for its period.
+    /// `budget.reached`: a budget has reached a percentage of its limit.
     BudgetReached,
+    /// `budget.requested`: a larger budget was asked for.
+    BudgetRequested,
+    /// `budget.request_approved`: a budget was raised as asked for.
+    BudgetRequestApproved,
+    /// `budget.request_declined`: a request for a larger budget was declined.
+    BudgetRequestDeclined,
     /// `plan.changed`: the organisation's subscription plan has changed.
     PlanChanged,
     /// `dispute.opened`: a customer's bank disputes a payment, and its remaining credits are set aside.
@@ -79,7 +85,7 @@ pub struct BadEventName;
 
 impl EventName {
     /// Every event.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
         Self::CreditsRecovered,
@@ -99,6 +105,9 @@ impl EventName {
         Self::MonitorSuspended,
         Self::MonitorResumed,
         Self::BudgetReached,
+        Self::BudgetRequested,
+        Self::BudgetRequestApproved,
+        Self::BudgetRequestDeclined,
         Self::PlanChanged,
         Self::DisputeOpened,
         Self::DisputeClosed,
@@ -137,6 +146,9 @@ impl EventName {
             Self::MonitorSuspended => "monitor.suspended",
             Self::MonitorResumed => "monitor.resumed",
             Self::BudgetReached => "budget.reached",
+            Self::BudgetRequested => "budget.requested",
+            Self::BudgetRequestApproved => "budget.request_approved",
+            Self::BudgetRequestDeclined => "budget.request_declined",
             Self::PlanChanged => "plan.changed",
             Self::DisputeOpened => "dispute.opened",
             Self::DisputeClosed => "dispute.closed",
@@ -177,7 +189,10 @@ impl EventName {
             Self::PurchaseRefunded => "Money of a purchase was refunded, and its credits were taken back.",
             Self::MonitorSuspended => "A month of a monitor could not be paid, so the monitor is suspended.",
             Self::MonitorResumed => "A suspended monitor has resumed.",
-            Self::BudgetReached => "A budget is used up for its period.",
+            Self::BudgetReached => "A budget has reached a percentage of its limit.",
+            Self::BudgetRequested => "A larger budget was asked for.",
+            Self::BudgetRequestApproved => "A budget was raised as asked for.",
+            Self::BudgetRequestDeclined => "A request for a larger budget was declined.",
             Self::PlanChanged => "The organisation's subscription plan has changed.",
             Self::DisputeOpened => {
                 "A customer's bank disputes a payment, and its remaining credits are set aside."

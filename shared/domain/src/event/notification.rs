@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::monitor_notice::suspended;
 use crate::value::timestamp;
 use crate::{
-    AccountId, Amount, ApiKeyNotice, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, MemberNotice,
-    Monitor, PauseReason, Purchase, Service, SuspensionReason, WebhookId,
+    AccountId, Amount, ApiKeyNotice, BudgetNotice, Credits, Decline, EntryId, EventId, EventName, Lot, LotId,
+    MemberNotice, Monitor, PauseReason, Purchase, Service, WebhookId,
 };
 
 /// A notification: something that becomes an event of an organisation.
@@ -90,6 +91,8 @@ pub enum Notification {
     ApiKey(Box<ApiKeyNotice>),
     /// Something was done with an invitation or a member.
     Member(Box<MemberNotice>),
+    /// Something about a budget.
+    Budget(Box<BudgetNotice>),
 }
 
 /// A payment of auto-recharge that has failed.
@@ -180,6 +183,7 @@ impl Notification {
             Self::WebhookPaused(_) => EventName::WebhookPaused,
             Self::ApiKey(notice) => notice.name(),
             Self::Member(notice) => notice.name(),
+            Self::Budget(notice) => notice.name(),
         }
     }
 
@@ -214,6 +218,7 @@ impl Notification {
             }
             Self::ApiKey(notice) => notice.source(),
             Self::Member(notice) => notice.source(),
+            Self::Budget(notice) => notice.source(),
         }
     }
 
@@ -269,6 +274,7 @@ impl Notification {
             Self::WebhookPaused(paused) => paused.data(),
             Self::ApiKey(notice) => notice.data(),
             Self::Member(notice) => notice.data(),
+            Self::Budget(notice) => notice.data(),
         }
     }
 }
@@ -296,22 +302,6 @@ fn expiring(lot: EntryId, terms: &Lot) -> Value {
         "amount": terms.left,
         "expiresAt": terms.expires_at.map(timestamp),
         "message": "Some of your credits will expire soon",
-    })
-}
-
-fn suspended(monitor: &Monitor) -> Value {
-    json!({
-        "monitorId": monitor.id,
-        "operation": monitor.operation,
-        "resourceId": monitor.resource_id,
-        "reason": monitor.waits_for().map(SuspensionReason::as_str),
-        "message": match monitor.waits_for() {
-            Some(SuspensionReason::Frozen) => "A monitor is suspended; it resumes once the organisation is unfrozen",
-            Some(SuspensionReason::NotPriced) => "A monitor is suspended because its operation no longer has a monthly price. It is tried again next month",
-            Some(SuspensionReason::InsufficientCredits) | None => {
-                "This month of a monitor could not be paid; it resumes once there are credits"
-            }
-        },
     })
 }
 

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, Allowance, Bound, Counter, Credits, DisputedCredits, Effect, Entry, EntryId, Extras, Guard,
-    Lot, LotId, PLAN_CAP, Period, PlanId, Posting, RowShards, Service, Source, SubscriptionCredits, Terms,
+    AccountId, Allowance, Bound, BudgetMark, Counter, Credits, DisputedCredits, Effect, Entry, EntryId,
+    Extras, Guard, Lot, LotId, PLAN_CAP, Period, PlanId, Posting, RowShards, Service, Source,
+    SubscriptionCredits, Terms,
 };
 
 /// The credits of an organisation, as last read.
@@ -47,6 +48,8 @@ pub struct Account {
     pub frozen: bool,
     /// The fence against late attempts.
     pub fence: Fence,
+    /// The mark of its budgets; the default for an account that never had one.
+    pub budgets: BudgetMark,
     /// How many shards its rows are spread over.
     pub row_shards: RowShards,
     /// The last entry; `None` for a new account.
@@ -102,6 +105,7 @@ impl Account {
             cap: None,
             frozen: false,
             fence: Fence { up_to: EntryId::FIRST, sequence: 0 },
+            budgets: BudgetMark::default(),
             row_shards: RowShards::ONE,
             last: None,
         }
@@ -226,6 +230,7 @@ impl Account {
             Guard::Owing(amount) => self.post_paid.outstanding == amount,
             Guard::Held(amount) => self.held >= amount,
             Guard::FenceBelow(id) => self.fence.up_to < id,
+            Guard::Budgets(mark) => self.budgets == mark,
         }
     }
 

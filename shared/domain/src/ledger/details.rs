@@ -1,6 +1,6 @@
 //! The details of a transaction: everything but the credits that it moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -8,8 +8,8 @@ use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    BatchItem, BatchPosition, Drawn, EntryId, KeyId, Money, MonitorId, Operation, PackageId, PaymentId,
-    Quantity, Rate, Reference, Service,
+    BatchItem, BatchPosition, BudgetId, Drawn, EntryId, KeyId, Money, MonitorId, Operation, PackageId,
+    PaymentId, PriceCategory, Quantity, Rate, Reference, Service,
 };
 
 /// The details of a transaction: everything but the credits that it moved. They are kept in the claim, so that
@@ -65,6 +65,12 @@ pub struct Details {
     /// The monitor whose month was charged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
+    /// The budgets that count it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetId>,
+    /// The category of the operation in the price list, for the decision which budgets count it. It is not stored.
+    #[serde(skip)]
+    pub category: Option<PriceCategory>,
     /// A free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Reference>,
@@ -83,6 +89,13 @@ pub struct Details {
 }
 
 impl Details {
+    /// The budgets that count it, or one of its items.
+    #[must_use]
+    pub fn all_budgets(&self) -> BTreeSet<BudgetId> {
+        let items = self.items.iter().flat_map(|item| &item.details.budgets);
+        self.budgets.iter().chain(items).copied().collect()
+    }
+
     /// The details of a batch item: its own, and those of the request for the batch.
     pub(crate) fn of_batch(self, batch: &Self, place: BatchPosition) -> Self {
         Self {

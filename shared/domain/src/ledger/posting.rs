@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Allowance, Credits, Effect, EntryId, IdempotencyKey, LotId, Operation, Period, PlanId, Source, Terms,
+    Allowance, BudgetMark, Credits, Effect, EntryId, IdempotencyKey, LotId, Operation, Period, PlanId,
+    Source, Terms,
 };
 
 /// A decided change of one account. It has two readers: the store, which turns guards and effects into one
@@ -182,9 +183,28 @@ pub enum Guard {
     Held(Credits),
     /// The fence is below this attempt.
     FenceBelow(EntryId),
+    /// No budget was changed since the account was read.
+    Budgets(BudgetMark),
 }
 
 impl Posting {
+    /// Whether it spends credits for an operation, or holds some, so that budgets may count it.
+    #[must_use]
+    pub fn is_spending(&self) -> bool {
+        let operation = &self.entry.operation;
+        let is_ours = [super::BATCH, super::HOLD].contains(&operation.as_str());
+        self.entry.direction == Direction::Debit && (is_ours || !operation.is_own())
+    }
+
+    /// The same, if it spends credits, for an account whose budgets were not changed since it was read.
+    #[must_use]
+    pub fn on_budgets(mut self, mark: BudgetMark) -> Self {
+        if self.is_spending() {
+            self.guards.push(Guard::Budgets(mark));
+        }
+        self
+    }
+
     /// Whether it increments the account's revision.
     #[must_use]
     pub fn revises(&self) -> bool {

@@ -137,6 +137,9 @@ impl Receipt {
 /// The operation of an entry that holds credits.
 pub(crate) const HOLD: &str = "credit.hold";
 
+/// The operation of the entry of a batch.
+pub(crate) const BATCH: &str = "credit.batch";
+
 impl Receipt {
     /// Whether it is a hold.
     #[must_use]

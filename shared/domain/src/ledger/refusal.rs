@@ -1,8 +1,8 @@
 //! The reasons why a request is refused.
 
 use crate::{
-    Credits, Currency, DRAWDOWNS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation, PassedOverLot, PlanId,
-    Reference, SpendingLimit,
+    BudgetExceeded, Credits, Currency, DRAWDOWNS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation,
+    PassedOverLot, PlanId, Reference, SpendingLimit,
 };
 
 /// The reason why a request is refused. A refusal is an answer, not a fault: no credits were moved.
@@ -178,6 +178,9 @@ pub enum Refusal {
     /// The charge is for a month that has ended.
     #[error("the month has ended; charge the next one")]
     MonthOver,
+    /// A budget has no room for it.
+    #[error("{0}")]
+    BudgetExceeded(Box<BudgetExceeded>),
     /// There are not enough credits for this debit. The text is the seed's.
     #[error("Not enough credits to perform this operation")]
     InsufficientCredits {

@@ -143,7 +143,7 @@ impl BatchTotals {
             effects.push(Effect::Use(self.used));
         }
         let new = NewEntry {
-            operation: Operation::own("credit.batch"),
+            operation: Operation::own(crate::ledger::BATCH),
             direction: Direction::Debit,
             amount: self.used,
             moves: self.moves,

@@ -97,6 +97,8 @@ pub enum SuspensionReason {
     InsufficientCredits,
     /// The organisation is frozen.
     Frozen,
+    /// A budget has no room for it.
+    BudgetExceeded,
     /// Its operation is no longer in the price list, or costs more than one request may move.
     NotPriced,
 }
@@ -108,6 +110,7 @@ impl SuspensionReason {
         match self {
             Self::InsufficientCredits => "insufficient_credits",
             Self::Frozen => "frozen",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::NotPriced => "not_priced",
         }
     }
@@ -253,6 +256,7 @@ impl From<&Refusal> for SuspensionReason {
         match refusal {
             Refusal::Frozen => Self::Frozen,
             Refusal::InsufficientCredits { .. } => Self::InsufficientCredits,
+            Refusal::BudgetExceeded(_) => Self::BudgetExceeded,
             Refusal::UnknownOperation(_)
             | Refusal::NotMonthly(_)
             | Refusal::UnknownPlan(_)

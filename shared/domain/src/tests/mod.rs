@@ -6,6 +6,7 @@ mod api_key;
 mod auto_recharge;
 mod auto_recharge_limits;
 mod batch;
+mod budget;
 mod change_plan;
 mod consume;
 mod dispute;

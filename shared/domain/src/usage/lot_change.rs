@@ -63,7 +63,8 @@ pub enum Arrival {
 const RETURNS: [&str; 3] = ["credit.dispute_won", "credit.dispute_lost", "credit.refund_failed"];
 
 /// The own operations that are usage. `credit.batch` is the sum of its items.
-const USAGE: [&str; 3] = [crate::ledger::receipt::HOLD, crate::ledger::receipt::CAPTURE, "credit.batch"];
+const USAGE: [&str; 3] =
+    [crate::ledger::receipt::HOLD, crate::ledger::receipt::CAPTURE, crate::ledger::BATCH];
 
 impl LotChange {
     /// The changes by a transaction.

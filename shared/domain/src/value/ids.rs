@@ -163,67 +163,49 @@ ulid_id!(
     ExportId, "exp_"
 );
 
-impl From<EntryId> for ExportId {
-    /// An export has the id of the claim of its request.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
+ulid_id!(
+    /// The id of a budget, `budget_…`. It contains the creation time.
+    BudgetId, "budget_"
+);
+ulid_id!(
+    /// The id of a team, `team_…`. It contains the creation time.
+    TeamId, "team_"
+);
+ulid_id!(
+    /// The id of a request for a larger budget, `breq_…`. It contains the time when it was made.
+    BudgetRequestId, "breq_"
+);
+
+macro_rules! same_id {
+    ($($from:ident => $into:ident, $doc:literal;)*) => {
+        $(impl From<$from> for $into {
+            #[doc = $doc]
+            fn from(id: $from) -> Self {
+                Self(id.0)
+            }
+        })*
+    };
 }
 
-impl From<ExportId> for EntryId {
-    /// The claim of the export's request.
-    fn from(id: ExportId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<EntryId> for MonitorId {
-    /// A monitor has the id of the claim that created it.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<EntryId> for WebhookId {
-    /// A webhook's id has the format of an entry's id created at the same time.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<EntryId> for HoldId {
-    /// A hold has the id of the entry that set its credits aside.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<EntryId> for CreditId {
-    /// A record has the id of its transaction; so has the lot that it grants.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<CreditId> for EntryId {
-    /// The transaction of a record.
-    fn from(id: CreditId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<HoldId> for EntryId {
-    /// The entry that set the hold's credits aside.
-    fn from(id: HoldId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<MonitorId> for EntryId {
-    /// The claim that created the monitor.
-    fn from(id: MonitorId) -> Self {
-        Self(id.0)
-    }
+// What is created has the id of the claim or the entry that has created it.
+same_id! {
+    EntryId => BudgetId, "A budget has the id of the claim that created it.";
+    EntryId => TeamId, "A team has the id of the claim that created it.";
+    EntryId => BudgetRequestId, "A request has the id of its claim.";
+    EntryId => ExportId, "An export has the id of the claim of its request.";
+    EntryId => MonitorId, "A monitor has the id of the claim that created it.";
+    EntryId => WebhookId, "A webhook's id has the format of an entry's id created at the same time.";
+    EntryId => HoldId, "A hold has the id of the entry that set its credits aside.";
+    EntryId => CreditId, "A record has the id of its transaction; so has the lot that it grants.";
+    EntryId => OrgId, "An organisation has the id of the claim that created it.";
+    EntryId => KeyId, "An API key has the id of the claim that issued it.";
+    EntryId => InvitationId, "An invitation has the id of the request that made it.";
+    InvitationId => MemberId, "A member has the id of the invitation that they accepted, so an invitation makes one member.";
+    MemberId => InvitationId, "The invitation that a member accepted.";
+    ExportId => EntryId, "The claim of the export's request.";
+    CreditId => EntryId, "The transaction of a record.";
+    HoldId => EntryId, "The entry that set the hold's credits aside.";
+    MonitorId => EntryId, "The claim that created the monitor.";
 }
 
 impl EventId {
@@ -240,34 +222,6 @@ pub(crate) fn digest(what: &str) -> [u8; 16] {
     let mut bits = [0u8; 16];
     bits.iter_mut().zip(Sha256::digest(what)).for_each(|(bit, byte)| *bit = byte);
     bits
-}
-
-impl From<EntryId> for OrgId {
-    /// An organisation has the id of the claim that created it.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<EntryId> for KeyId {
-    /// An API key has the id of the claim that issued it.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<EntryId> for InvitationId {
-    /// An invitation has the id of the request that made it.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<InvitationId> for MemberId {
-    /// A member has the id of the invitation that they accepted, so an invitation makes one member.
-    fn from(id: InvitationId) -> Self {
-        Self(id.0)
-    }
 }
 
 macro_rules! text_id {

@@ -1,4 +1,4 @@
-//! Ids of plans, packages and payments.
+//! Ids of plans, packages and payments, and categories of operations.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,3 +34,19 @@ impl TryFrom<String> for PackageId {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PaymentId(pub String);
+
+/// The category of an operation in the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PriceCategory {
+    /// Identity verification.
+    Verification,
+    /// AML screening.
+    Aml,
+    /// Deepfake detection.
+    Deepfake,
+    /// KYT crypto.
+    Kyt,
+    /// Everything else.
+    Other,
+}

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Amount, Email, Invitation, InvitationStatus, InvitationToken, LimitPeriod, Member, MemberLimit,
+    Amount, BudgetPeriod, Email, Invitation, InvitationStatus, InvitationToken, Member, MemberLimit,
     MemberRole, MemberStatus, Reference,
 };
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Serialize};
 use store::Seats;
 use utoipa::ToSchema;
 
@@ -20,14 +20,10 @@ pub struct MemberLimitView {
     /// The credits of each period.
     #[schema(value_type = u64, minimum = 1, maximum = 1_000_000_000_000_000_u64)]
     credits: Amount,
-    /// `day`, `week` (from Monday) or `month`, in UTC.
+    /// `day`, `week` (from Monday), `month`, in UTC, or `once`.
     #[schema(value_type = String)]
-    period: LimitPeriod,
+    period: BudgetPeriod,
 }
-
-/// A limit in a change of a member: `none` removes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemberLimitField(pub Option<MemberLimit>);
 
 /// A member of the organisation.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -45,8 +41,6 @@ pub struct MemberView {
     /// owner, admin, billing, member or viewer.
     #[schema(value_type = String)]
     role: MemberRole,
-    /// How many credits the member may use; null for no limit. It is kept with the member and not enforced.
-    limit: Option<MemberLimitView>,
     /// active, or removed.
     #[schema(value_type = String)]
     status: MemberStatus,
@@ -75,7 +69,7 @@ pub struct InvitationView {
     /// The role that the member will have.
     #[schema(value_type = String)]
     role: MemberRole,
-    /// How many credits the member may use; null for no limit.
+    /// The budget that the member gets on joining; null for none.
     limit: Option<MemberLimitView>,
     /// open, accepted, withdrawn, or expired.
     #[schema(value_type = String)]
@@ -130,27 +124,9 @@ pub struct NewInvitation {
     /// owner, admin, billing, member or viewer. Your own key needs every scope of the role.
     #[schema(value_type = String)]
     pub role: MemberRole,
-    /// How many credits the member may use; left out for no limit.
+    /// A budget that the member gets on joining, `{credits, period}`: it counts debits with the member's id as `memberId`.
     #[schema(value_type = Option<MemberLimitView>)]
     pub limit: Option<MemberLimit>,
-}
-
-impl<'de> Deserialize<'de> for MemberLimitField {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Text(String),
-            Limit(MemberLimit),
-        }
-        match Either::deserialize(input) {
-            Ok(Either::Text(text)) if text == "none" => Ok(Self(None)),
-            Ok(Either::Limit(limit)) => Ok(Self(Some(limit))),
-            Ok(Either::Text(_)) | Err(_) => Err(D::Error::custom(
-                "must be `none`, or an object with credits and a period: `day`, `week` or `month`",
-            )),
-        }
-    }
 }
 
 impl From<MemberLimit> for MemberLimitView {
@@ -167,7 +143,6 @@ impl From<Member> for MemberView {
             email: member.email,
             name: member.name,
             role: member.role,
-            limit: member.limit.map(MemberLimitView::from),
             invited_by: member.invited_by.to_string(),
             joined_at: member.joined_at,
             removed_at: member.removed_at,

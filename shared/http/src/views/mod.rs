@@ -15,8 +15,7 @@ pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
 pub use member::{
-    InvitationView, InvitationWithToken, MemberLimitField, MemberLimitView, MemberView, NewInvitation,
-    SeatsView,
+    InvitationView, InvitationWithToken, MemberLimitView, MemberView, NewInvitation, SeatsView,
 };
 pub use rate_limit::{RateLimitField, RateLimitView};
 pub use refusal::RefusalView;

@@ -14,6 +14,7 @@ use store::{
 };
 use store::{Slice, WatermarkStep};
 
+use super::budgets::BudgetChanges;
 use super::records::{AccountState, earlier_of};
 use super::skip::{log_skipped, skip};
 use super::{LEFT_TO_JOB, Others, ProjectionError};
@@ -27,17 +28,19 @@ pub(super) struct AccountRecords<'a> {
     pub(super) id: AccountId,
 }
 
-/// What transactions add to rollups and to the records of lots.
+/// What transactions add to rollups, to the records of lots and to budgets.
 #[derive(Default)]
 struct CountedChanges {
     records: Vec<RollupRecord>,
     lots: Vec<LotChange>,
+    budgets: BudgetChanges,
 }
 
 impl CountedChanges {
     fn add(&mut self, receipts: &[Receipt]) {
         self.records.extend(receipts.iter().map(RollupRecord::of));
         self.lots.extend(receipts.iter().flat_map(LotChange::of));
+        self.budgets.add(receipts);
     }
 }
 
@@ -252,13 +255,14 @@ impl AccountRecords<'_> {
     ) -> Result<Notified, ProjectionError> {
         let emitted = self.ledger.emit_changes(self.id, changes, watch, self.others.moment);
         let (alerts, pending) = try_join(emitted, self.count(watermark.notified(), counted)).await?;
+        self.follow_budgets(&counted.budgets).await?;
         Ok(Notified { through: watermark.notified_through(), alerts, pending })
     }
 
     async fn count(
         self,
         notified: &Notified,
-        CountedChanges { records, lots }: &CountedChanges,
+        CountedChanges { records, lots, .. }: &CountedChanges,
     ) -> Result<Option<PendingRollup>, Fault> {
         let tally = RollupTally::of(notified.pending.clone(), notified.through, records);
         let totals = self.others.activity.count_totals(self.id, &tally.totals);

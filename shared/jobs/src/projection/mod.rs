@@ -2,6 +2,7 @@
 //! its row, and every row its place in the account's hash chain; events are emitted and rollups are counted.
 
 mod account;
+mod budgets;
 mod error;
 mod missed;
 mod records;

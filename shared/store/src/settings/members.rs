@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::settings::organisations::Settings;
-use crate::settings::seats::{add_owner, end_owner, free_address, free_seat, invitation_of};
+use crate::settings::seats::{add_owner, end_owner, free_address, free_seat};
 use crate::table::attribute::number;
 use crate::table::backoff::backoff;
 use crate::table::condition::Condition;
@@ -13,7 +13,7 @@ use crate::table::key::Key;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::Write;
 use crate::table::settings_key::{MEMBERS, SettingsKey, team_partition};
-use domain::{Denial, Member, MemberChange, MemberId, MemberStatus, OrgId};
+use domain::{Denial, InvitationId, Member, MemberChange, MemberId, MemberStatus, OrgId};
 
 /// How often a change is made again because another one was made first.
 const ATTEMPTS_MAX: u32 = 32;
@@ -136,7 +136,7 @@ impl Settings {
             let next = known.clone().removed(now);
             let seat = if known.is_owner() { end_owner(org, true) } else { free_seat(org) };
             let hash = known.email.hash();
-            let address = free_address(org, &hash, invitation_of(id));
+            let address = free_address(org, &hash, InvitationId::from(id));
             let writes = vec![replace(&known, &next)?, seat, address];
             match self.table.write_together(writes, "remove a member").await? {
                 None => return Ok(ChangedMember::Changed(next.into())),

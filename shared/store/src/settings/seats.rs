@@ -13,7 +13,7 @@ use crate::table::item::decode;
 use crate::table::key::Key;
 use crate::table::requests::Write;
 use crate::table::settings_key::SettingsKey;
-use domain::{Invitation, InvitationId, MemberId, OrgId};
+use domain::{Invitation, InvitationId, OrgId};
 
 /// The seats that are taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,9 +90,4 @@ pub(crate) fn free_address<'a>(org: OrgId, hash: &'a str, holder: InvitationId) 
         .only_if("holder = :holder")
         .value(":holder", text(holder.to_string()));
     Write::Update(Key::Settings(SettingsKey::Address(org, hash)), free)
-}
-
-/// The invitation that has made a member.
-pub(crate) fn invitation_of(member: MemberId) -> InvitationId {
-    InvitationId::from_bytes(member.bytes())
 }

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use domain::{AccountId, DrawdownError, DrawdownMismatch, Refusal};
 use ports::{NoRandomness, QueueError, SealError, SealFailure};
@@ -61,8 +62,9 @@ impl Fault {
     /// Whether DynamoDB throttled the write of an item.
     pub(crate) fn is_throttled(&self) -> bool {
         let Self::Unavailable { source, .. } = self else { return false };
-        let error = source.downcast_ref::<SdkError<PutItemError>>();
-        error.and_then(ProvideErrorMetadata::code).is_some_and(is_throttling)
+        let put = source.downcast_ref::<SdkError<PutItemError>>().and_then(ProvideErrorMetadata::code);
+        let update = source.downcast_ref::<SdkError<UpdateItemError>>().and_then(ProvideErrorMetadata::code);
+        put.or(update).is_some_and(is_throttling)
     }
 
     /// The table did not answer a request.

@@ -12,7 +12,7 @@ use crate::table::key::{Key, StoredItem};
 use crate::table::lot_key;
 use crate::table::packed::Moves;
 use domain::{
-    Account, AccountId, Allowance, Balance, BatchOutcome, ClaimKey, Credits, Details, Direction,
+    Account, AccountId, Allowance, Balance, BatchOutcome, BudgetMark, ClaimKey, Credits, Details, Direction,
     DisputedCredits, Entry, EntryId, Extras, Fence, Operation, Period, PlanId, PlanTransition, PostPaid,
     Receipt, RowShards, SubscriptionCredits,
 };
@@ -84,6 +84,8 @@ pub(crate) struct AccountItem {
     #[serde(with = "bare")]
     fence: EntryId,
     fenced: u64,
+    #[serde(default, rename = "bud", skip_serializing_if = "has_none")]
+    budgets: BudgetMark,
     #[serde(default, rename = "shards", skip_serializing_if = "is_one")]
     row_shards: RowShards,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +102,12 @@ fn is_none(credits: &Credits) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_nought(number: &u64) -> bool {
     *number == 0
+}
+
+/// None for accounts that never had a budget.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn has_none(mark: &BudgetMark) -> bool {
+    *mark == BudgetMark::default()
 }
 
 /// One for all accounts but busy ones.
@@ -183,6 +191,7 @@ impl From<&Account> for AccountItem {
             frozen: account.frozen,
             fence: account.fence.up_to,
             fenced: account.fence.sequence,
+            budgets: account.budgets,
             row_shards: account.row_shards,
             last: account.last.as_ref().map(EntryItem::from),
         }
@@ -220,6 +229,7 @@ impl AccountItem {
             cap: self.cap,
             frozen: self.frozen,
             fence: Fence { up_to: self.fence, sequence: self.fenced },
+            budgets: self.budgets,
             row_shards: self.row_shards,
             last: self.last.map(EntryItem::entry),
         })

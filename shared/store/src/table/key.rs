@@ -6,6 +6,7 @@ use std::fmt::Display;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
 
+use crate::table::budget_key::BudgetKey;
 use crate::table::settings_key::SettingsKey;
 use domain::{
     AccountId, ClaimKey, DeliveryId, EntryId, ExportKey, LotId, Mode, MonitorKey, MonitorSubject, Period,
@@ -111,6 +112,8 @@ pub(crate) enum Key<'a> {
     GoneWebhook(AccountId, WebhookId),
     /// `SENT#<org>#<mode>#wh_<ulid>` / `<ulid>`: one delivery to a webhook.
     Delivery(AccountId, WebhookId, DeliveryId),
+    /// An item of budgets.
+    Budget(BudgetKey<'a>),
     /// An item of the settings table.
     Settings(SettingsKey<'a>),
 }
@@ -170,6 +173,7 @@ impl Key<'_> {
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
+            Key::Budget(key) => key.place(),
             Key::Settings(key) => key.place(),
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])

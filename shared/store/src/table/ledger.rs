@@ -4,6 +4,8 @@ use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 
 use crate::table::account_cache::AccountCache;
+use crate::table::budget_cache::BudgetCache;
+use crate::table::budget_lanes::BudgetLanes;
 use crate::table::damage;
 use crate::table::error::Fault;
 use crate::table::item::receipt;
@@ -26,6 +28,10 @@ pub struct Ledger {
     /// The rows that this process could not write.
     pub(crate) backlog: RowBacklog,
     pub(crate) heat: RowHeat,
+    /// The budgets that this process knows.
+    pub(crate) budgets: BudgetCache,
+    /// What this process has charged to budgets.
+    pub(crate) lanes: BudgetLanes,
 }
 
 impl Ledger {
@@ -40,6 +46,8 @@ impl Ledger {
             accounts: AccountCache::default(),
             backlog: RowBacklog::default(),
             heat: RowHeat::default(),
+            budgets: BudgetCache::default(),
+            lanes: BudgetLanes::default(),
         }
     }
 

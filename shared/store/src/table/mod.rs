@@ -3,6 +3,9 @@
 pub(crate) mod account_cache;
 pub(crate) mod attribute;
 pub(crate) mod backoff;
+pub(crate) mod budget_cache;
+pub(crate) mod budget_key;
+pub(crate) mod budget_lanes;
 pub(crate) mod canonical;
 pub(crate) mod condition;
 pub(crate) mod conditional_update;

@@ -8,7 +8,7 @@ use crate::table::error::{Fault, Unsettled};
 use crate::table::item::{ClaimItem, decode, with_key};
 use crate::table::key::{ClaimsOf, Key};
 use crate::table::ledger::Ledger;
-use domain::{AccountId, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, RowShards};
+use domain::{AccountId, BudgetId, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, RowShards};
 use ports::{Moment, random};
 
 /// For how many days an idempotency key is valid. The contract promises 30. The table deletes items some time after
@@ -69,6 +69,11 @@ impl HeldClaim {
     /// When it was taken, in system time.
     pub(crate) fn wall(&self) -> DateTime<Utc> {
         self.claim.wall
+    }
+
+    /// The budgets that its attempt may have charged.
+    pub(crate) fn budgets(&self) -> Vec<BudgetId> {
+        self.claim.details.all_budgets().into_iter().collect()
     }
 
     pub(crate) fn into_details(self) -> Details {

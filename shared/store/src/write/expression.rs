@@ -118,6 +118,12 @@ impl Expression {
             }
             Guard::Held(amount) => (self.name("held"), ">=", self.number(amount.get())),
             Guard::FenceBelow(id) => (self.name("fence"), "<", self.text(id.bare())),
+            Guard::Budgets(mark) if mark.get() == 0 => {
+                let name = self.name("bud");
+                self.conditions.push(format!("attribute_not_exists({name})"));
+                return;
+            }
+            Guard::Budgets(mark) => (self.name("bud"), "=", self.number(mark.get())),
         };
         self.conditions.push(format!("({path} {comparison} {value})"));
     }

@@ -1,6 +1,6 @@
 //! Attempts whose answer was lost: a fence settles whether they landed.
 
-use crate::table::error::Unsettled;
+use crate::table::error::{Fault, Unsettled};
 use crate::table::ledger::Ledger;
 use crate::write::commit::Commit;
 use domain::{Account, AccountId, Details, EntryId, Receipt, fence};
@@ -8,7 +8,7 @@ use ports::{Moment, random};
 
 impl Ledger {
     /// Settles whether the attempt `in_doubt` has landed. Returns its lines when it has, `None` when it never will.
-    /// Time alone decides nothing here.
+    /// Time alone decides nothing here. Without `details`, they are read from the claim of the attempt where they are needed.
     ///
     /// A fence closes the account to the attempt: if the attempt landed, its number is below the fence's. Then either
     /// it is the account's last entry, or its row exists once the projector has seen every entry before the fence.
@@ -20,17 +20,17 @@ impl Ledger {
         &self,
         id: AccountId,
         in_doubt: EntryId,
-        details: Details,
+        details: Option<Details>,
         moment: Moment,
     ) -> Result<Option<Vec<Receipt>>, Unsettled> {
         let mut account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
         if account.ends_with(in_doubt) {
-            return Ok(Some(self.record_last(&account, details).await));
+            return Ok(Some(self.last_lines(&account, details).await?));
         }
         if account.fence.up_to < in_doubt {
             account = self.fence_off(account, in_doubt, moment).await?;
             if account.ends_with(in_doubt) {
-                return Ok(Some(self.record_last(&account, details).await));
+                return Ok(Some(self.last_lines(&account, details).await?));
             }
         }
         // The watermark is read first: a row that is missing after the watermark has passed it will never exist.
@@ -85,6 +85,16 @@ impl Ledger {
             // The next retry finds the fence if it landed, and sets it if not.
             Commit::Doubtful(_) => Err(Unsettled::InProgress),
         }
+    }
+
+    /// The lines of the account's last entry. Without `details`, those of its claim are read.
+    async fn last_lines(&self, account: &Account, details: Option<Details>) -> Result<Vec<Receipt>, Fault> {
+        let details = match (details, &account.last) {
+            (Some(details), _) => details,
+            (None, Some(last)) => self.details(account.id, last).await?,
+            (None, None) => Details::default(),
+        };
+        Ok(self.record_last(account, details).await)
     }
 
     async fn record_last(&self, account: &Account, details: Details) -> Vec<Receipt> {

@@ -6,8 +6,10 @@ use crate::table::backoff::backoff;
 use crate::table::error::{Fault, Unsettled};
 use crate::table::key::ClaimsOf;
 use crate::table::ledger::Ledger;
+use crate::write::budgeted::{AttemptCharges, Charging};
 use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim};
 use crate::write::commit::Commit;
+use crate::write::prepare::{Prepared, Turn};
 use domain::{Account, AccountId, Attempt, DUE_MAX, Details, EntryId, Posting, Receipt, Refusal, due};
 use ports::{Moment, random};
 
@@ -47,11 +49,12 @@ pub(crate) struct KnownAccount {
     pub(crate) fresh: bool,
 }
 
-struct SettleAttempt<'a> {
-    ledger: &'a Ledger,
+/// One request on its way to the ledger.
+pub(super) struct SettleAttempt<'a> {
+    pub(super) ledger: &'a Ledger,
     account: AccountId,
-    claim: OwnedClaim<'a>,
-    moment: Moment,
+    pub(super) claim: OwnedClaim<'a>,
+    pub(super) moment: Moment,
 }
 
 impl Ledger {
@@ -140,9 +143,21 @@ impl Ledger {
 
 impl SettleAttempt<'_> {
     async fn settle(
-        &self,
+        mut self,
+        known: KnownAccount,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
+    ) -> Result<Settled, Unsettled> {
+        let mut charges = AttemptCharges::default();
+        let settled = self.attempts(known, decide, &mut charges).await;
+        self.charging().conclude(&mut charges).await;
+        settled
+    }
+
+    async fn attempts(
+        &mut self,
         mut known: KnownAccount,
         decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
+        charges: &mut AttemptCharges,
     ) -> Result<Settled, Unsettled> {
         let mut claimed: Option<EntryId> = None;
         for number in 0..ATTEMPTS_MAX {
@@ -155,7 +170,7 @@ impl SettleAttempt<'_> {
             let id = claimed.unwrap_or_else(|| self.mint(&known.account));
             let attempt = Attempt { id, now: self.moment.now, claim: self.claim.key.clone() };
             let posting = match decide(&known.account, &attempt) {
-                Ok(posting) => posting,
+                Ok(posting) => posting.on_budgets(known.account.budgets),
                 Err(refusal) if known.fresh => return self.refuse(refusal, claimed).await,
                 Err(_) => {
                     known = self.read().await?;
@@ -168,17 +183,26 @@ impl SettleAttempt<'_> {
                     None => self.give_up(claimed, fault).await,
                 };
             }
-            if claimed.is_none() {
-                if let Some(replay) = self.take_key(id).await? {
-                    return Ok(replay);
-                }
-                claimed = Some(id);
+            let turn = Turn { id, claimed: &mut claimed, known: &mut known, posting: &posting };
+            match self.prepare(turn, charges).await {
+                Ok(Prepared::Ready) => (),
+                Ok(Prepared::Again) => continue,
+                Ok(Prepared::MadeBefore(settled)) => return Ok(*settled),
+                Ok(Prepared::Refused(refusal)) => return self.refuse(refusal, claimed).await,
+                Err(Unsettled::Failed(fault)) => return self.give_up(claimed, fault).await,
+                Err(unsettled) => return Err(unsettled),
             }
-            match self.ledger.commit(&known.account, &posting).await? {
-                Commit::Landed(account) => return self.landed(&account).await,
+            charges.in_doubt = true;
+            let commit = self.ledger.commit(&known.account, &posting).await?;
+            charges.in_doubt = matches!(commit, Commit::Doubtful(_));
+            match commit {
+                Commit::Landed(account) => {
+                    charges.landed = true;
+                    return self.landed(&account, charges).await;
+                }
                 Commit::Lost(account) => {
                     if account.fence.up_to >= id {
-                        claimed = Some(self.claim_again(id, &account).await?);
+                        claimed = Some(self.claim_again(id, &account, EntryId::FIRST, charges).await?);
                     }
                     known = KnownAccount { account, fresh: true };
                 }
@@ -190,10 +214,14 @@ impl SettleAttempt<'_> {
                     return Err(fault.into());
                 }
                 Commit::Throttled(_) => (),
-                Commit::Doubtful(fault) => return self.after_lost_answer(id, &fault).await,
+                Commit::Doubtful(fault) => return self.after_lost_answer(id, &fault, charges).await,
             }
         }
         self.give_up(claimed, Fault::Busy).await
+    }
+
+    pub(super) fn charging(&self) -> Charging<'_> {
+        Charging { ledger: self.ledger, account: self.account, moment: self.moment }
     }
 
     /// The result of an earlier attempt of the same request, if that has all its rows.
@@ -217,7 +245,7 @@ impl SettleAttempt<'_> {
         Err(fault.into())
     }
 
-    async fn read(&self) -> Result<KnownAccount, Unsettled> {
+    pub(super) async fn read(&self) -> Result<KnownAccount, Unsettled> {
         let account = self.ledger.account(self.account).await?.ok_or(Unsettled::NoAccount)?;
         Ok(KnownAccount { account, fresh: true })
     }
@@ -227,17 +255,28 @@ impl SettleAttempt<'_> {
     }
 
     /// Takes the key for `id`, or returns the result of an earlier attempt of the same request.
-    async fn take_key(&self, id: EntryId) -> Result<Option<Settled>, Unsettled> {
-        match self.ledger.claim(self.claim, id, self.moment).await? {
+    pub(super) async fn take_key(
+        &self,
+        id: EntryId,
+        details: &Details,
+    ) -> Result<Option<Settled>, Unsettled> {
+        let claim = OwnedClaim { details, ..self.claim };
+        match self.ledger.claim(claim, id, self.moment).await? {
             Claimed::Ours => Ok(None),
-            Claimed::Theirs(held) => self.after(*held, id).await.map_err(as_in_progress),
+            Claimed::Theirs(held) => self.after(*held, id, details).await.map_err(as_in_progress),
         }
     }
 
     /// Resolves a claim that another attempt holds: returns its result; or takes the key for `id` and returns `None`
     /// when it can never have one.
-    async fn after(&self, held: HeldClaim, id: EntryId) -> Result<Option<Settled>, Unsettled> {
+    async fn after(
+        &self,
+        held: HeldClaim,
+        id: EntryId,
+        details: &Details,
+    ) -> Result<Option<Settled>, Unsettled> {
         let holder = held.id();
+        let budgets = held.budgets();
         if held.is_current(self.moment.wall) {
             if !held.is_for(self.claim.fingerprint) {
                 return Err(Unsettled::KeyReused);
@@ -250,30 +289,42 @@ impl SettleAttempt<'_> {
                 let lines = self.ledger.lines_if_last(account, holder, held.into_details()).await?;
                 return Ok(Some(Settled::of(lines.ok_or(Unsettled::InProgress)?, true)?));
             }
-            if let Some(lines) = self.ledger.resolve(account, holder, held.into_details(), moment).await? {
+            let kept = held.into_details();
+            if let Some(lines) = self.ledger.resolve(account, holder, Some(kept), moment).await? {
                 return Ok(Some(Settled::of(lines, true)?));
             }
+            self.charging().withdraw_all(&budgets, holder).await?;
         }
-        if self.ledger.take_over(self.claim, holder, id, self.moment).await? {
+        let claim = OwnedClaim { details, ..self.claim };
+        if self.ledger.take_over(claim, holder, id, self.moment).await? {
             Ok(None)
         } else {
             Err(Unsettled::InProgress)
         }
     }
 
-    /// Continues under a higher id after a fence has closed the account to `id`, unless the attempt that set the fence
-    /// already has the key.
-    async fn claim_again(&self, id: EntryId, account: &Account) -> Result<EntryId, Unsettled> {
-        let next = self.mint(account);
-        if self.ledger.take_over(self.claim, id, next, self.moment).await? {
+    /// Continues under an id above `floor` after a fence has closed the account or a budget to `id`, unless the attempt that
+    /// set the fence already has the key.
+    pub(super) async fn claim_again(
+        &self,
+        id: EntryId,
+        account: &Account,
+        floor: EntryId,
+        charges: &AttemptCharges,
+    ) -> Result<EntryId, Unsettled> {
+        let floor = account.floor().max(floor);
+        let next = EntryId::above(floor, self.moment.now, random(), account.row_shards);
+        let details = charges.noted(self.claim.details);
+        let claim = OwnedClaim { details: &details, ..self.claim };
+        if self.ledger.take_over(claim, id, next, self.moment).await? {
             Ok(next)
         } else {
             Err(Unsettled::InProgress)
         }
     }
 
-    async fn landed(&self, account: &Account) -> Result<Settled, Unsettled> {
-        let lines = account.receipts(self.claim.details.clone());
+    async fn landed(&self, account: &Account, charges: &AttemptCharges) -> Result<Settled, Unsettled> {
+        let lines = account.receipts(charges.noted(self.claim.details));
         self.ledger.record_or_leave(account, &lines).await;
         Ok(Settled::of(lines, false)?)
     }
@@ -288,7 +339,9 @@ impl SettleAttempt<'_> {
             return Err(refusal.into());
         };
         let id = EntryId::new(self.moment.now, random());
-        if let Some(replay) = self.after(HeldClaim::new(claim), id).await.map_err(as_in_progress)? {
+        if let Some(replay) =
+            self.after(HeldClaim::new(claim), id, self.claim.details).await.map_err(as_in_progress)?
+        {
             return Ok(replay);
         }
         self.release(id).await;
@@ -304,11 +357,21 @@ impl SettleAttempt<'_> {
 
     /// The answer to a debit was lost. Either it is found to have landed, or it is fenced off and the caller sends the
     /// request again.
-    async fn after_lost_answer(&self, id: EntryId, fault: &Fault) -> Result<Settled, Unsettled> {
+    async fn after_lost_answer(
+        &self,
+        id: EntryId,
+        fault: &Fault,
+        charges: &mut AttemptCharges,
+    ) -> Result<Settled, Unsettled> {
         tracing::warn!(account = %self.account, transaction = %id, cause = fault as &dyn Error, "debit in doubt");
-        match self.ledger.resolve(self.account, id, self.claim.details.clone(), self.moment).await {
-            Ok(Some(lines)) => Ok(Settled::of(lines, false)?),
+        let details = charges.noted(self.claim.details);
+        match self.ledger.resolve(self.account, id, Some(details), self.moment).await {
+            Ok(Some(lines)) => {
+                charges.landed = true;
+                Ok(Settled::of(lines, false)?)
+            }
             Ok(None) => {
+                charges.in_doubt = false;
                 self.release(id).await;
                 Err(Fault::Busy.into())
             }

@@ -1,0 +1,63 @@
+//! The refusal of a request by a budget.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::{BudgetId, BudgetLevel, Credits, Reference};
+
+/// A budget has no room for a request. Nothing was charged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetExceeded {
+    /// The budget.
+    pub budget: BudgetId,
+    /// The level that it limits.
+    pub level: BudgetLevel,
+    /// The part of the organisation that it limits; `None` for all of it.
+    pub id: Option<Reference>,
+    /// How much of it is used.
+    pub usage: BudgetUse,
+    /// The credits that the request adds to it.
+    pub required: Credits,
+}
+
+/// How much of a budget is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// The credits that the period may spend, with raises.
+    pub limit: Credits,
+    /// The credits that it has spent or holds.
+    pub used: Credits,
+    /// When the next period begins; `None` for a budget that lasts for good.
+    pub resets_at: Option<DateTime<Utc>>,
+}
+
+impl BudgetUse {
+    /// The credits that it can still spend.
+    #[must_use]
+    pub fn remaining(&self) -> Credits {
+        self.limit.less(self.used).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for BudgetExceeded {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BudgetUse { limit, used, resets_at } = self.usage;
+        write!(out, "a budget of the {}", self.level.as_str())?;
+        if let Some(id) = &self.id {
+            write!(out, " `{}`", id.as_str())?;
+        }
+        write!(
+            out,
+            " allows {} credits, {} are used, and the request needs {}; ",
+            limit.get(),
+            used.get(),
+            self.required.get()
+        )?;
+        match resets_at {
+            Some(at) => write!(out, "wait until {}, or ", at.to_rfc3339_opts(SecondsFormat::Secs, true))?,
+            None => out.write_str("it does not reset; ")?,
+        }
+        out.write_str("ask for more with POST /api/v3/budget-requests")
+    }
+}

@@ -1,0 +1,47 @@
+//! What transactions mean for budgets: credits that come back, and thresholds that were reached.
+
+use std::collections::BTreeSet;
+
+use domain::{BudgetId, BudgetNotice, Notification, Receipt};
+
+use super::ProjectionError;
+use super::account::AccountRecords;
+
+/// What transactions mean for budgets.
+#[derive(Default)]
+pub(super) struct BudgetChanges {
+    /// The budgets that have counted one of them.
+    counted: BTreeSet<BudgetId>,
+    /// Transactions that take from an earlier one, which a budget may have counted.
+    drawn: Vec<Receipt>,
+}
+
+impl BudgetChanges {
+    pub(super) fn add(&mut self, receipts: &[Receipt]) {
+        self.counted.extend(receipts.iter().flat_map(|receipt| &receipt.details.budgets));
+        let gives_back =
+            |receipt: &&Receipt| receipt.details.drawn.as_ref().is_some_and(|drawn| !drawn.is_capture());
+        self.drawn.extend(receipts.iter().filter(gives_back).cloned());
+    }
+}
+
+impl AccountRecords<'_> {
+    /// Gives credits back to budgets and announces thresholds. Repeating it changes nothing. Accounts without budgets cost no
+    /// read, except for refunds and releases: one for each.
+    pub(super) async fn follow_budgets(self, changes: &BudgetChanges) -> Result<(), ProjectionError> {
+        // In the order of their numbers: a budget remembers the last one that has given it something.
+        for receipt in &changes.drawn {
+            if let Some(gift) = self.ledger.budget_gift(self.id, receipt).await? {
+                self.ledger.give_to_budgets(self.id, &gift).await?;
+            }
+        }
+        for budget in &changes.counted {
+            if let Some(reached) = self.ledger.reached_threshold(self.id, *budget).await? {
+                let notice = Notification::Budget(Box::new(BudgetNotice::Reached(reached.clone())));
+                self.ledger.emit(self.id, &notice, self.others.moment).await?;
+                self.ledger.note_reached(self.id, &reached).await?;
+            }
+        }
+        Ok(())
+    }
+}
