@@ -84,7 +84,7 @@ pub enum ApiError {
         .limit.requests(), .limit.per_seconds()
     )]
     RateLimited {
-        /// `key` or `organisation`.
+        /// `key`, `organisation`, or a kind of expensive request.
         of: &'static str,
         /// The limit.
         limit: RateLimit,
