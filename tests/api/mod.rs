@@ -31,6 +31,7 @@ mod local_machine;
 mod lost_events;
 mod lot_costs;
 mod lots;
+mod members;
 mod metadata;
 mod monitor_price;
 mod monitors;

@@ -159,3 +159,52 @@ async fn a_closed_organisation_keeps_its_ledger_and_its_keys_are_refused() {
         assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "without a reason");
     }
 }
+
+/// A closed organisation stays frozen until it is reopened, and says so.
+#[tokio::test]
+async fn a_closed_organisation_is_not_unfrozen() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(10).await;
+    let path = format!("/admin/v1/organisations/{}", org.id);
+    let why = json!({ "reason": "Left" });
+    let post =
+        async |action: &str| world.post(&format!("{path}/{action}"), world.operator(), &unique(), &why).await;
+    let limit = json!({ "rateLimit": { "requests": 600, "perSeconds": 60 } });
+    world.patch(&path, world.operator(), &limit).await.data();
+    let closed = post("close").await.data();
+    assert_eq!(post("unfreeze").await.failure(), "409 CONFLICT");
+    let shown = world.get(&path, world.operator()).await.data();
+    assert_eq!(
+        (&shown["status"], &shown["closedAt"], &shown["rateLimit"], &shown["frozen"]),
+        (&json!("closed"), &closed["closedAt"], &limit["rateLimit"], &json!(true))
+    );
+    post("reopen").await.data();
+    assert_eq!(world.get(&path, world.operator()).await.data()["frozen"], json!(true));
+    assert_eq!(post("unfreeze").await.data()["frozen"], json!(false));
+    world.consume(&org.key, &unique(), &json!({ "operation": "aml.basic" })).await.created();
+}
+
+#[tokio::test]
+async fn a_search_by_name_refuses_blanks_and_places_of_other_searches() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    for name in ["ΟΔΟΣ ΑΕ", "Odos", "Odos Two"] {
+        let body = json!({ "name": name });
+        world.post("/admin/v1/organisations", world.operator(), &unique(), &body).await.created();
+    }
+    let search =
+        async |query: &str| world.get(&format!("/admin/v1/organisations?{query}"), world.operator()).await;
+    assert_eq!(search("name=%20").await.failure(), "400 VALIDATION_ERROR");
+    for name in ["%CE%BF%CE%B4%CE%BF%CF%83", "%CE%9F%CE%94%CE%9F%CE%A3"] {
+        assert_eq!(search(&format!("name={name}")).await.data()[0]["name"], json!("ΟΔΟΣ ΑΕ"), "{name}");
+    }
+    let first = search("name=odos&limit=1").await;
+    let next = first.body["meta"]["pagination"]["nextCursor"].as_str().unwrap().to_owned();
+    assert_eq!(
+        search(&format!("name=odos&limit=1&cursor={next}")).await.data()[0]["name"],
+        json!("Odos Two")
+    );
+    for (name, cursor) in [("other", next.as_str()), ("odos", "AAAA"), ("odos", &"b2Rvcw".repeat(400))] {
+        let answer = search(&format!("name={name}&cursor={cursor}")).await;
+        assert_eq!(answer.failure(), "400 INVALID_CURSOR", "{name}");
+    }
+}

@@ -170,7 +170,8 @@ async fn disputes_emit_events() {
 
 /// The sources below `folder` that create events.
 fn sources(folder: &std::path::Path) -> Vec<String> {
-    const CREATORS: [&str; 5] = ["api_key_notice.rs", "budget_notice.rs", "member_notice.rs", "notification.rs", "of_receipt.rs"];
+    const CREATORS: [&str; 5] =
+        ["api_key_notice.rs", "budget_notice.rs", "member_notice.rs", "notification.rs", "of_receipt.rs"];
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let texts = entries.flat_map(|path| match path.file_name().and_then(|name| name.to_str()) {
         _ if path.is_dir() => sources(&path),

@@ -27,22 +27,27 @@ async fn stored(client: &Client) -> String {
 
 /// The secrets that an answer shows.
 fn shown(answer: &Value) -> Vec<String> {
-    ["key", "secret"].into_iter().filter_map(|field| answer[field].as_str().map(str::to_owned)).collect()
+    ["key", "secret", "token"]
+        .into_iter()
+        .filter_map(|field| answer[field].as_str().map(str::to_owned))
+        .collect()
 }
 
 const KEYS: &str = "/api/v3/api-keys";
 
-/// Shows seven secrets of every kind, each by a request that is sent again. Adds them, and the second answers to `later`.
+/// Shows eight secrets of every kind, each by a request that is sent again. Adds them, and the second answers to `later`.
 async fn show(world: &World, org: &Org, secrets: &mut Vec<String>, later: &mut String) {
     let admin_keys = format!("/admin/v1/organisations/{}/keys", org.id);
     let hook = json!({ "url": "https://hooks.example.com/" });
     let (live, jo) = (json!({ "mode": "live" }), json!({ "name": "Jo", "role": "owner" }));
+    let invited = json!({ "email": "jo@example.com", "role": "viewer" });
     let mut paths = vec![];
     for (path, key, body, id) in [
         (KEYS, org.key.as_str(), &live, "keyId"),
         (&admin_keys, world.operator(), &live, "keyId"),
         ("/admin/v1/operator-keys", world.operator(), &jo, "keyId"),
         ("/api/v3/webhooks", org.key.as_str(), &hook, "webhookId"),
+        ("/api/v3/invitations", org.key.as_str(), &invited, "invitationId"),
     ] {
         let name = unique();
         let made = world.post(path, key, &name, body).await.created();
@@ -70,7 +75,7 @@ async fn secrets_are_in_no_later_answer_event_or_item() {
     let admin_keys = format!("/admin/v1/organisations/{}/keys", org.id);
     let (mut secrets, mut later) = (vec![org.key.clone()], String::new());
     show(&world, &org, &mut secrets, &mut later).await;
-    assert_eq!(secrets.len(), 8);
+    assert_eq!(secrets.len(), 9);
     // They are used, well and badly, also where an id belongs.
     for secret in secrets.clone() {
         for path in ["/api/v3/credits/balance", "/admin/v1/exchange-rates"] {
@@ -90,8 +95,13 @@ async fn secrets_are_in_no_later_answer_event_or_item() {
     }
     world.consume(&secrets[1], &unique(), &json!({ "operation": "aml.basic" })).await.created();
     world.settle().await;
-    for path in [KEYS, "/api/v3/webhooks", "/api/v3/events?after=0&limit=100", "/api/v3/credits/transactions"]
-    {
+    for path in [
+        KEYS,
+        "/api/v3/invitations",
+        "/api/v3/webhooks",
+        "/api/v3/events?after=0&limit=100",
+        "/api/v3/credits/transactions",
+    ] {
         later += &world.get(path, &org.key).await.body.to_string();
     }
     for path in [&admin_keys, "/admin/v1/operator-keys", "/admin/v1/audit-log?limit=100"] {

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Attempt, Budget, BudgetAction, BudgetId, BudgetLevel, BudgetPeriod, BudgetSubject,
-    ClaimKey, Consume, Credits, Details, EntryId, Fingerprint, IdempotencyKey, Operation, Posting, Reference,
-    Refusal, consume,
+    Account, AccountId, Amount, Attempt, Budget, BudgetAction, BudgetChange, BudgetId, BudgetLevel,
+    BudgetPeriod, BudgetSubject, ClaimKey, Consume, Credits, Details, EntryId, Fingerprint, IdempotencyKey,
+    Operation, Posting, Reference, RefundReason, Refusal, Team, TeamId, TeamMembers, consume,
 };
-use store::{Claim, IN_PROGRESS_SECONDS, Ledger, Settled, Unsettled, random};
+use store::{Claim, IN_PROGRESS_SECONDS, Ledger, Refund, RefundAuthority, Settled, Unsettled, random};
 use tests::{TestLedger, WriteFault, moment};
 
 use super::debit::AfterFault;
@@ -189,4 +189,69 @@ async fn nothing_is_blocked(
     let over = send(&fixture.restarted(), id, "over", 1, at).await;
     assert!(matches!(over, Err(Unsettled::Refused(Refusal::BudgetExceeded(_)))), "{case}: {over:?}");
     assert_eq!(used(&fixture.ledger, id, budgets).await, [8, 8], "{case}");
+}
+
+/// The stream delivers a refund's record again, also after other refunds: it comes back once.
+#[tokio::test]
+async fn a_refund_comes_back_once_however_often_its_record_is_delivered() {
+    let (mut fixture, id, budgets) = world().await;
+    let debit = send(&fixture.ledger, id, "k", 8, now()).await.unwrap().receipt.entry.id;
+    assert_eq!(used(&fixture.ledger, id, budgets).await, [8, 8]);
+    for (number, left) in [(1, 5), (2, 2)] {
+        let name = format!("refund-{number}");
+        let key = ClaimKey::Caller(IdempotencyKey::try_from(name.clone()).unwrap());
+        let request = Refund {
+            transaction: debit,
+            reason: RefundReason::TechnicalFailure,
+            amount: Amount::try_from(3).ok(),
+            note: None,
+            duplicate_of: None,
+            by: RefundAuthority::Table,
+        };
+        let details = Details::default();
+        let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
+        fixture.ledger.refund(id, &request, claim, moment(now())).await.unwrap().unwrap();
+        fixture.project().await;
+        assert_eq!(used(&fixture.ledger, id, budgets).await, [left, left]);
+        let records = fixture.records().await;
+        for _ in 0..2 {
+            assert_eq!(fixture.deliver(&fixture.restarted(), &records).await, None);
+            assert_eq!(used(&fixture.ledger, id, budgets).await, [left, left]);
+        }
+    }
+}
+
+/// A process that knows the budgets as they were refuses by the budgets as they are.
+#[tokio::test]
+async fn a_changed_budget_is_in_force_at_once() {
+    let (fixture, id, [all, _]) = world().await;
+    let warm = fixture.restarted();
+    let by_jo = async |name: &str| send(&warm, id, name, 1, now()).await;
+    by_jo("a").await.unwrap();
+    let limit = |limit: u64| BudgetChange { limit: Some(credits(limit)), ..BudgetChange::default() };
+    let change = async |most: u64| {
+        fixture.ledger.change_budget(id, all, |budget| budget.changed(limit(most))).await.unwrap()
+    };
+    change(1).await;
+    let refused = by_jo("b").await;
+    assert!(matches!(refused, Err(Unsettled::Refused(Refusal::BudgetExceeded(_)))), "{refused:?}");
+    change(2).await;
+    by_jo("c").await.unwrap();
+    // A budget that is new to the process counts, too; so do those of a team that the member joins.
+    let first = budget(&fixture.ledger, id, BudgetSubject::ORGANISATION, 0).await;
+    assert!(by_jo("d").await.is_err());
+    fixture.ledger.delete_budget(id, first).await.unwrap();
+    change(100).await;
+    by_jo("e").await.unwrap();
+    let team = TeamId::new(now(), random());
+    let members = TeamMembers::new([]).unwrap();
+    let made = Team { id: team, name: jo(), members, created_at: now() };
+    fixture.ledger.create_team(id, made).await.unwrap();
+    let subject = BudgetSubject::part(BudgetLevel::Team, &Reference::try_from(team.to_string()).unwrap());
+    budget(&fixture.ledger, id, subject, 0).await;
+    by_jo("f").await.unwrap();
+    fixture.ledger.change_team(id, team, None, TeamMembers::new([jo()])).await.unwrap();
+    let refused = by_jo("g").await;
+    let Err(Unsettled::Refused(Refusal::BudgetExceeded(exceeded))) = refused else { panic!("{refused:?}") };
+    assert_eq!(exceeded.level, BudgetLevel::Team);
 }

@@ -5,6 +5,7 @@ mod bounds;
 mod budgets;
 mod drawdowns;
 mod keys;
+mod members;
 mod processes;
 mod revocation;
 mod settings;

@@ -1,41 +1,25 @@
 //! The state of an organisation and its two ledgers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use chrono::{DateTime, Utc};
-use domain::{AccountId, Allowance, Mode, OrgId};
-use scrip_http::{ApiError, App, BalanceView, Id, Operator, PathId, Reply, duty, timestamp};
+use domain::{AccountId, Mode, OrgId};
+use scrip_http::{ApiError, App, BalanceView, Id, Operator, PathId, Reply, duty};
 use serde::Serialize;
 use store::{Inspected, Moment};
 use utoipa::ToSchema;
 
 use super::broken::Unreadable;
+use super::organisations::OrganisationView;
 
 /// An organisation, with the state of its ledgers.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OrganisationDetails {
-    organisation_id: String,
-    name: String,
-    /// The operator's own id of the organisation.
-    external_id: Option<String>,
-    /// The operator's own key and value pairs.
-    metadata: BTreeMap<String, String>,
-    /// active or closed.
-    status: &'static str,
-    plan: String,
-    /// Credits a month; null for an unlimited plan.
-    allowance: Option<u64>,
-    currency: &'static str,
-    /// Whether the organisation's own keys may choose a more expensive plan.
-    self_service_plans: bool,
+    #[serde(flatten)]
+    organisation: OrganisationView,
     /// Whether an operator has frozen it; null if that cannot be read from its live ledger.
     frozen: Option<bool>,
-    #[serde(with = "timestamp")]
-    #[schema(value_type = String, format = DateTime)]
-    created_at: DateTime<Utc>,
     ledgers: LedgerStates,
 }
 
@@ -86,20 +70,8 @@ pub(super) async fn get_organisation(
     let live = ledger(&app, AccountId { org, mode: Mode::Live }, moment).await?;
     let test = ledger(&app, AccountId { org, mode: Mode::Test }, moment).await?;
     Reply::ok(&OrganisationDetails {
-        organisation_id: org.to_string(),
-        name: known.name,
-        external_id: known.external_id.map(|id| id.as_str().to_owned()),
-        metadata: known.metadata.into(),
-        status: if known.closed_at.is_some() { "closed" } else { "active" },
-        plan: known.plan.0,
-        allowance: match known.allowance {
-            Allowance::Monthly(credits) => Some(credits.get()),
-            Allowance::Unlimited => None,
-        },
-        currency: known.currency.code(),
-        self_service_plans: known.self_service_plans,
+        organisation: OrganisationView::from(known),
         frozen: live.frozen,
-        created_at: known.created_at,
         ledgers: LedgerStates { live, test },
     })
 }

@@ -1,5 +1,6 @@
 //! Lists organisations, and finds them by name or by the operator's own id.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -55,9 +56,12 @@ pub(super) async fn list_organisations(
                 let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ApiError::InvalidCursor)?;
                 String::from_utf8(bytes).map_err(|_| ApiError::InvalidCursor)
             };
+            if name.as_str().trim().is_empty() {
+                return Err(ApiError::field("name", "must have a character that is not a blank"));
+            }
             let after = query.cursor.map(place).transpose()?;
             let page = app.settings.organisations_named(name.as_str(), after, limit).await?;
-            let NamedPage { organisations, next } = page;
+            let NamedPage { organisations, next } = page.ok_or(ApiError::InvalidCursor)?;
             (organisations, next.map(|place| URL_SAFE_NO_PAD.encode(place)))
         }
         (None, None) => {
@@ -68,7 +72,12 @@ pub(super) async fn list_organisations(
     let read = async |org: &OrgId| app.settings.current_organisation(*org).await;
     let organisations = try_join_all(found.iter().map(read)).await?;
     for organisation in organisations.iter().flatten().filter(|organisation| !organisation.is_indexed) {
-        app.settings.index_name(organisation).await?;
+        if let Err(fault) = app.settings.index_name(organisation).await {
+            tracing::warn!(
+                organisation = %organisation.org, fault = &fault as &dyn Error,
+                "an organisation is found by its name once it was listed again"
+            );
+        }
     }
     let views: Vec<_> = organisations.into_iter().flatten().map(OrganisationView::from).collect();
     Reply::page(&views, next)

@@ -9,7 +9,7 @@ use domain::{
     set_frozen, set_limit,
 };
 use scrip_http::{
-    ApiError, App, Id, LastKnownOperator, Once, Operator, OperatorCall, PostPaidView, Reply, duty,
+    ApiError, App, Id, LastKnownOperator, Once, Operator, OperatorCall, PathId, PostPaidView, Reply, duty,
 };
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Serialize};
@@ -98,14 +98,18 @@ pub(super) async fn freeze(
     set(&app, &operator, org.found()?, Freeze { frozen: true, reason: why.reason }).await
 }
 
-/// Unfreezes an organisation.
+/// Unfreezes an organisation. One that is closed has to be reopened first.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/unfreeze",
     tag = "operator",
     params(("id" = String, Path, description = "org_…")),
     request_body = ReasonRequest,
-    responses((status = 200, body = TermsView), (status = 404, description = "NOT_FOUND")),
+    responses(
+        (status = 200, body = TermsView),
+        (status = 404, description = "NOT_FOUND"),
+        (status = 409, description = "CONFLICT: the organisation is closed; reopen it first"),
+    ),
 )]
 pub(super) async fn unfreeze(
     State(app): State<Arc<App>>,
@@ -113,10 +117,16 @@ pub(super) async fn unfreeze(
     Path(org): Path<Id<OrgId>>,
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
-    set(&app, &operator, org.found()?, Freeze { frozen: false, reason: why.reason }).await
+    let org = org.found()?;
+    let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    if known.closed_at.is_some() {
+        return Err(ApiError::Conflict(
+            "the organisation is closed; reopen it first with POST /admin/v1/organisations/{id}/reopen",
+        ));
+    }
+    set(&app, &operator, org, Freeze { frozen: false, reason: why.reason }).await
 }
 
-/// Whether an organisation is to be frozen, and why.
 /// Whether an organisation is frozen from now on, and why.
 pub(super) struct Freeze {
     pub(super) frozen: bool,

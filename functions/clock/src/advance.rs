@@ -10,7 +10,10 @@ use store::{Fault, Moment, ScheduledJob, Unsettled};
 
 /// How long one call processes due work, in seconds: short enough to answer before API Gateway times out. The next call
 /// continues.
-const WORK_SECONDS: i64 = 15;
+const WORK_SECONDS: i64 = 5;
+
+/// At how many times one call stops at most. The next call continues.
+const STOPS_MAX: u32 = 120;
 
 /// How often, and how long each time, a call waits while another one charges the same monitors. An abandoned attempt is
 /// settled after two seconds.
@@ -31,7 +34,10 @@ pub(super) async fn advance(
     // An earlier call may have been interrupted here.
     let here = Moment { now: current, ..app.clock.moment() };
     run_all(app, account, here).await?;
-    while app.clock.moment().wall < until {
+    for _ in 0..STOPS_MAX {
+        if until <= app.clock.moment().wall {
+            break;
+        }
         let Some((jobs, due)) = next(app, account, to, current).await? else {
             return Ok((app.ledger.set_test_clock(account, to).await?, true));
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use domain::{AccountId, ClaimKey, Mode};
-use scrip_http::{ApiError, App, Caller, Instant, MaybeIdempotent, Reply, may, timestamp};
+use scrip_http::{ApiError, App, Caller, Expensive, Instant, MaybeIdempotent, Reply, may, timestamp};
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, Moment};
 use utoipa::ToSchema;
@@ -74,7 +74,11 @@ async fn read_clock(State(app): State<Arc<App>>, caller: Caller<may::Read>) -> R
     tag = "test",
     params(("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, optional: with it, a retry of `advanceSeconds` advances the clock once")),
     request_body = ClockMove,
-    responses((status = 200, body = TestTime), (status = 403, description = "INSUFFICIENT_PERMISSIONS: the key is not a test key")),
+    responses(
+        (status = 200, body = TestTime),
+        (status = 403, description = "INSUFFICIENT_PERMISSIONS: the key is not a test key"),
+        (status = 429, description = "RATE_LIMITED: more than 30 in a minute"),
+    ),
 )]
 async fn move_clock(
     State(app): State<Arc<App>>,
@@ -83,6 +87,7 @@ async fn move_clock(
 ) -> Result<Reply, ApiError> {
     let account = test(caller.account)?;
     let moment = caller.call.moment;
+    Expensive::TestClock.count(&app, account, &caller.call).await?;
     let (to, replayed) = target(&app, account, &wanted, moment).await?;
     let (now, arrived) = advance(&app, account, to.max(moment.now), moment).await?;
     // A retry answers the time that the first attempt reached, however the clock has advanced since.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use domain::{Amount, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, Reference, RefundReason};
 use scrip_http::{
-    ApiError, App, BookedView, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, Needs, PathId,
-    Reply, may,
+    ApiError, App, BookedView, Caller, Expensive, Id, IdempotencyHeader, Idempotent, IdempotentOptional,
+    Needs, PathId, Reply, may,
 };
 use serde::Deserialize;
 use store::{Claim, Refund, RefundAuthority};
@@ -67,6 +67,7 @@ struct FailureReport {
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, a debit older than 31 days, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
+        (status = 429, description = "RATE_LIMITED: more than 30 searches for an earlier debit in a minute"),
     ),
 )]
 async fn refund(
@@ -78,6 +79,9 @@ async fn refund(
     let duplicate_of = duplicate_of
         .map(|twin| EntryId::try_from(String::from(twin)).map_err(|bad| ApiError::field("duplicateOf", bad)))
         .transpose()?;
+    if reason == RefundReason::DuplicateOperation && duplicate_of.is_none() {
+        Expensive::DuplicateSearch.count(&app, caller.account, &caller.call).await?;
+    }
     let request = Refund {
         transaction: EntryId::try_from(String::from(transaction_id)).map_err(|_| EntryId::NOT_FOUND)?,
         reason,

@@ -8,8 +8,8 @@ use domain::{
     ReplayRequest, WebhookId, WebhookStatus,
 };
 use scrip_http::{
-    ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
-    may,
+    ApiError, App, Caller, Expensive, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId,
+    QueryParams, Reply, may,
 };
 use scrip_webhooks::{EventEnvelope, WebhookMessage, sample};
 use serde::Deserialize;
@@ -64,7 +64,11 @@ pub(super) struct EventRange {
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…")),
     request_body(content = Option<WebhookTest>, description = "Optional"),
-    responses((status = 200, body = DeliveryView), (status = 404, description = "NOT_FOUND")),
+    responses(
+        (status = 200, body = DeliveryView),
+        (status = 404, description = "NOT_FOUND"),
+        (status = 429, description = "RATE_LIMITED: more than 60 deliveries in a minute"),
+    ),
 )]
 pub(super) async fn test_webhook(
     State(app): State<Arc<App>>,
@@ -73,6 +77,7 @@ pub(super) async fn test_webhook(
     OptionalBody(Once { body: WebhookTest { event }, .. }): OptionalBody<WebhookTest>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
+    Expensive::Delivery.count(&app, caller.account, &caller.call).await?;
     let now = app.clock.moment().now;
     let event = event.unwrap_or(EventName::WebhookTest);
     let id = EventId::new(now, random()).to_string();
@@ -177,7 +182,11 @@ pub(super) async fn read_delivery(
     path = "/api/v3/webhooks/{id}/deliveries/{deliveryId}/replay",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…"), ("deliveryId" = String, Path, description = "del_…")),
-    responses((status = 200, body = DeliveryView), (status = 404, description = "NOT_FOUND")),
+    responses(
+        (status = 200, body = DeliveryView),
+        (status = 404, description = "NOT_FOUND"),
+        (status = 429, description = "RATE_LIMITED: more than 60 deliveries in a minute"),
+    ),
 )]
 pub(super) async fn replay_delivery(
     State(app): State<Arc<App>>,
@@ -186,6 +195,7 @@ pub(super) async fn replay_delivery(
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
     let (webhook, earlier) = find_delivery(&app, caller.account, path.0, path.1).await?;
+    Expensive::Delivery.count(&app, caller.account, &caller.call).await?;
     let message = WebhookMessage {
         id: earlier.event_id,
         number: earlier.number,
@@ -210,6 +220,7 @@ pub(super) async fn replay_delivery(
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "CONFLICT: the webhook is not active; resume it first. Or another range, `details.replay`, \
             is still being replayed; wait until the webhook's `replay` is null, or send `replace: true`"),
+        (status = 429, description = "RATE_LIMITED: more than 60 deliveries in a minute"),
     ),
 )]
 pub(super) async fn replay_events(
@@ -219,6 +230,7 @@ pub(super) async fn replay_events(
     Once { body: EventRange { after, through, replace }, id: request }: Once<EventRange>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
+    Expensive::Delivery.count(&app, caller.account, &caller.call).await?;
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
     if state.status != WebhookStatus::Active {
         return Err(ApiError::Conflict(

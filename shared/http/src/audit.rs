@@ -21,14 +21,13 @@ const KEPT_BYTES_MAX: usize = 16_384;
 /// When the log cannot be written: then the request is not carried out.
 pub(super) async fn begin(app: &App, by: &OperatorCall, parts: &Parts) -> Result<(), ApiError> {
     let call = &by.call;
-    let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let request = AuditedRequest {
         request_id: call.id.to_string(),
         at: call.moment.now,
         key: by.key,
         role: by.role,
         method: parts.method.to_string(),
-        path: format!("{}{query}", without_secrets(parts.uri.path())),
+        path: without_secrets(&parts.uri.to_string()),
         org: organisation(parts.uri.path()),
         account: call.account(),
         address: call.from.map(|address| address.to_string()),
@@ -38,12 +37,16 @@ pub(super) async fn begin(app: &App, by: &OperatorCall, parts: &Parts) -> Result
     Ok(())
 }
 
-/// A path without the API keys that a caller may have put into it in place of ids.
-fn without_secrets(path: &str) -> String {
+/// A path and query without the secrets that a caller may have put into them: API keys, and secrets of webhooks.
+fn without_secrets(uri: &str) -> String {
+    let is_separator = |letter: char| "/?&=".contains(letter);
     let shown = |part: &str| {
-        if ApiKeySecret::parse(part).is_some() { "(an API key)".to_owned() } else { part.to_owned() }
+        let (text, end) = part.split_at(part.trim_end_matches(is_separator).len());
+        let plain = percent_decode_str(text).decode_utf8_lossy();
+        let is_secret = ApiKeySecret::parse(&plain).is_some() || plain.starts_with("whsec_");
+        if is_secret { format!("(a secret){end}") } else { part.to_owned() }
     };
-    path.split('/').map(shown).collect::<Vec<_>>().join("/")
+    uri.split_inclusive(is_separator).map(shown).collect()
 }
 
 /// The organisation that a path below `/admin/v1/organisations/` names, as the router reads it.
@@ -78,4 +81,27 @@ pub(super) async fn end(app: &App, call: &RequestContext, outcome: &AuditOutcome
 
 fn kept(text: String) -> Option<String> {
     Some(text).filter(|text| text.len() <= KEPT_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_kept_without_secrets() {
+        let key = ApiKeySecret::for_operator([7; 34]).reveal().to_owned();
+        let coded = format!("%6F{}", &key[1..]);
+        for (uri, expected) in [
+            (
+                "/admin/v1/organisations/org_1?name=a%20b",
+                "/admin/v1/organisations/org_1?name=a%20b".to_owned(),
+            ),
+            (&format!("/a/{key}/roll"), "/a/(a secret)/roll".to_owned()),
+            (&format!("/a/{coded}"), "/a/(a secret)".to_owned()),
+            (&format!("/a?x={key}&y=1"), "/a?x=(a secret)&y=1".to_owned()),
+            ("/a/whsec_c2VjcmV0", "/a/(a secret)".to_owned()),
+        ] {
+            assert_eq!(without_secrets(uri), expected);
+        }
+    }
 }

@@ -148,7 +148,8 @@ fn thing(method: &Method, path: &str) -> Option<String> {
     if *method == Method::PUT || *method == Method::PATCH {
         return Some(path.to_owned());
     }
-    let frozen = path.strip_suffix("/unfreeze").or_else(|| path.strip_suffix("/freeze"));
+    // Closing an organisation freezes it.
+    let frozen = ["/unfreeze", "/freeze", "/close", "/reopen"].iter().find_map(|end| path.strip_suffix(end));
     // Not the name of the organisation: PATCH of the organisation sets something else.
     frozen.filter(|_| *method == Method::POST).map(|organisation| format!("{organisation}/frozen"))
 }

@@ -35,8 +35,8 @@ impl RateLimit {
     pub const SECONDS_MAX: u32 = 86_400;
     /// A limit below this is counted request by request.
     const COUNTED_SINGLY: u32 = 100;
-    /// The fewest and the most requests that are taken from a larger limit at once.
-    const SLAB: std::ops::RangeInclusive<u32> = 10..=1_000;
+    /// The largest slab of a limit is a fifteenth of it, within these bounds.
+    const LARGEST_SLAB: std::ops::RangeInclusive<u32> = 16..=1_000;
 
     /// A limit.
     ///
@@ -75,15 +75,17 @@ impl RateLimit {
         self.per_seconds.saturating_sub(u32::try_from(passed).unwrap_or_default()).max(1)
     }
 
-    /// How many requests a process takes from the limit at once: a twentieth of a large limit, so that counting costs at most
-    /// a tenth of a write a request. What a process has taken and not used by the end of the window is lost.
+    /// How many requests a process takes from the limit at once, after it has taken `taken` in this window: one, then twice as
+    /// many each time, up to a fifteenth of the limit. So a process that serves the limit alone makes a tenth of a write a
+    /// request at most, and one that serves a few requests takes nothing from the others: what it has taken and not used
+    /// by the end of the window is at most one more than it has used.
     #[must_use]
-    pub fn slab(self) -> u32 {
+    pub fn slab(self, taken: u32) -> u32 {
         if self.requests < Self::COUNTED_SINGLY {
             return 1;
         }
-        let twentieth = self.requests.checked_div(20).unwrap_or_default();
-        twentieth.clamp(*Self::SLAB.start(), *Self::SLAB.end())
+        let fifteenth = self.requests.checked_div(15).unwrap_or_default();
+        taken.saturating_add(1).min(fifteenth.clamp(*Self::LARGEST_SLAB.start(), *Self::LARGEST_SLAB.end()))
     }
 }
 
@@ -123,13 +125,37 @@ mod tests {
         }
     }
 
-    /// requests of a limit => how many are taken at once
+    /// requests of a limit => how many are taken at once, one time after the other
     #[test]
-    fn large_limits_are_taken_in_slabs() {
-        for (requests, slab) in
-            [(1, 1), (99, 1), (100, 10), (200, 10), (600, 30), (20_000, 1_000), (1_000_000, 1_000)]
-        {
-            assert_eq!(RateLimit::new(requests, 60).unwrap().slab(), slab, "{requests}");
+    fn large_limits_are_taken_in_slabs_that_grow() {
+        for (requests, slabs) in [
+            (1, [1; 8]),
+            (99, [1; 8]),
+            (100, [1, 2, 4, 8, 16, 16, 16, 16]),
+            (600, [1, 2, 4, 8, 16, 32, 40, 40]),
+            (1_000_000, [1, 2, 4, 8, 16, 32, 64, 128]),
+        ] {
+            let limit = RateLimit::new(requests, 60).unwrap();
+            let mut taken = 0;
+            for slab in slabs {
+                assert_eq!(limit.slab(taken), slab, "{requests} after {taken}");
+                taken += slab;
+            }
+        }
+        assert_eq!(RateLimit::new(1_000_000, 60).unwrap().slab(5_000), 1_000);
+    }
+
+    /// A process that makes all requests of a limit writes at most a tenth as often.
+    #[test]
+    fn counting_costs_a_tenth_of_a_write_at_most() {
+        for requests in (100..2_000).chain([10_007, 1_000_000]) {
+            let limit = RateLimit::new(requests, 60).unwrap();
+            let (mut taken, mut writes) = (0, 0);
+            while taken < requests {
+                taken += limit.slab(taken).min(requests - taken);
+                writes += 1;
+            }
+            assert!(writes * 10 <= requests, "{writes} writes for {requests}");
         }
     }
 

@@ -131,13 +131,17 @@ impl Settings {
     }
 
     /// Issues a key for a request that was not answered yet. If an earlier attempt of it has issued the key, its secret was
-    /// shown to no one, and this one takes its place; unless the key was rolled or revoked since.
+    /// shown to no one, and this one takes its place; unless the key was changed, rolled or revoked since: the caller may
+    /// have been allowed to create the key as it was, and not as it is.
     ///
     /// # Errors
     /// When the table does not answer; when the key is changed at the same time.
     pub async fn issue_unanswered(&self, secret: &ApiKeySecret, key: &ApiKey) -> Result<IssuedKey, Fault> {
         let issued = self.issue_key(secret, key).await?;
         let IssuedKey::Known(known) = issued else { return Ok(issued) };
+        if (&known.scopes, known.role) != (&key.scopes, key.role) {
+            return Ok(IssuedKey::Known(known));
+        }
         let fresh = self.reissue_key(secret, &known).await?;
         Ok(fresh.map_or(IssuedKey::Known(known), |fresh| IssuedKey::New(fresh.into())))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -20,13 +20,20 @@ use domain::{ApiKey, KeyId, OrgId};
 /// How long a request waits for the write. It is made again with the next request.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// For how long a process writes no day after one could not be written.
+const PAUSE: TimeDelta = TimeDelta::seconds(5);
+
 /// How many keys a process remembers. At this number all are dropped.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// The days of use that this process has written. A process writes a key's day once, so a key costs a write a day and
 /// process.
 #[derive(Debug, Default)]
-pub(crate) struct KeyUses(Mutex<HashMap<KeyId, NaiveDate>>);
+pub(crate) struct KeyUses {
+    days: Mutex<HashMap<KeyId, NaiveDate>>,
+    /// Until when nothing is written, because the table did not answer.
+    paused: Mutex<Option<DateTime<Utc>>>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct KeyUseItem {
@@ -35,15 +42,24 @@ struct KeyUseItem {
 
 impl KeyUses {
     fn is_written(&self, key: KeyId, day: NaiveDate) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) == Some(&day)
+        self.days.lock().unwrap_or_else(PoisonError::into_inner).get(&key) == Some(&day)
     }
 
     fn remember(&self, key: KeyId, day: NaiveDate) {
-        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
         if REMEMBERED_MAX <= days.len() {
             days.clear();
         }
         days.insert(key, day);
+    }
+
+    fn is_paused(&self, now: DateTime<Utc>) -> bool {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        paused.is_some_and(|until| now < until)
+    }
+
+    fn pause(&self, now: DateTime<Utc>) {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = now.checked_add_signed(PAUSE);
     }
 }
 
@@ -51,7 +67,7 @@ impl Settings {
     /// Writes that a key was used at `now`, once a day and process. A day that cannot be written is left out: a request does not fail for it.
     pub async fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {
         let day = now.date_naive();
-        if self.key_uses.is_written(key.key_id, day) {
+        if self.key_uses.is_written(key.key_id, day) || self.key_uses.is_paused(now) {
             return;
         }
         let Ok(item) = with_key(&Key::last_use(key.org, key.key_id), &KeyUseItem { day }) else { return };
@@ -59,6 +75,7 @@ impl Settings {
         if matches!(written, Ok(Ok(()))) {
             self.key_uses.remember(key.key_id, day);
         } else {
+            self.key_uses.pause(now);
             tracing::debug!(key = %key.key_id, "the day on which a key was used was not written");
         }
     }

@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
 
-use crate::settings::last_known::REFRESH_TIMEOUT;
 use crate::settings::organisations::Settings;
 use crate::table::attribute::{number, number_of};
 use crate::table::condition::UpdateExpression;
@@ -26,6 +26,12 @@ const REMEMBERED_MAX: usize = 10_000;
 
 /// How often a process tries to take requests while others do.
 const ATTEMPTS_MAX: u32 = 8;
+
+/// How long a request waits until it is counted.
+const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// For how long a process counts nothing after a count has failed.
+const PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 /// What a limit allows at the moment, as a process knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,20 +48,42 @@ pub struct RateState {
 
 /// The requests that this process has taken.
 #[derive(Debug, Default)]
-pub(crate) struct RateSlabs(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slab>>>>);
+pub(crate) struct RateSlabs {
+    slabs: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Slab>>>>>,
+    /// Until when nothing is counted, because the table did not answer.
+    paused: Mutex<Option<DateTime<Utc>>>,
+}
 
 /// The requests that a process has taken of one limit.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slab {
+    limit: RateLimit,
     window: u64,
+    /// How many requests this process has taken in the window.
+    taken: u32,
     left: u32,
     /// How many requests of the limit were not taken by anyone when it was last read.
     beyond: u32,
 }
 
+impl Slab {
+    fn new(limit: RateLimit, window: u64) -> Self {
+        Self { limit, window, taken: 0, left: 0, beyond: limit.requests() }
+    }
+}
+
 impl RateSlabs {
-    fn of(&self, subject: &str) -> Arc<tokio::sync::Mutex<Slab>> {
-        let mut slabs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_paused(&self, wall: DateTime<Utc>) -> bool {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        paused.is_some_and(|until| wall < until)
+    }
+
+    fn pause(&self, wall: DateTime<Utc>) {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = wall.checked_add_signed(PAUSE);
+    }
+
+    fn of(&self, subject: &str) -> Arc<tokio::sync::Mutex<Option<Slab>>> {
+        let mut slabs = self.slabs.lock().unwrap_or_else(PoisonError::into_inner);
         if REMEMBERED_MAX <= slabs.len() && !slabs.contains_key(subject) {
             slabs.clear();
         }
@@ -70,15 +98,27 @@ impl Settings {
         let slab = self.rate_slabs.of(subject);
         let mut slab = slab.lock().await;
         let (window, ends_in) = (limit.window(wall), limit.ends_in(wall));
-        if slab.window != window {
-            *slab = Slab { window, left: 0, beyond: limit.requests() };
+        let slab = slab.get_or_insert(Slab::new(limit, window));
+        if slab.window != window || slab.limit != limit {
+            *slab = Slab::new(limit, window);
         }
         if slab.left == 0 && 0 < slab.beyond {
-            match timeout(REFRESH_TIMEOUT, self.take_requests(subject, limit, window)).await {
-                Ok(Ok((taken, beyond))) => (slab.left, slab.beyond) = (taken, beyond),
+            let uncounted = RateState { limit, is_within: true, remaining: slab.beyond, ends_in };
+            if self.rate_slabs.is_paused(wall) {
+                return uncounted;
+            }
+            let wanted = limit.slab(slab.taken).min(limit.requests());
+            match timeout(COUNT_TIMEOUT, self.take_requests(subject, limit, window, wanted)).await {
+                Ok(Ok((taken, beyond))) => {
+                    slab.taken = slab.taken.saturating_add(taken);
+                    (slab.left, slab.beyond) = (taken, beyond);
+                }
+                // Too many others count at the same moment; the table answers.
+                Ok(Err(Fault::Busy)) => return uncounted,
                 Ok(Err(_)) | Err(_) => {
                     self.log.note_unread("the requests of a limit", wall);
-                    return RateState { limit, is_within: true, remaining: slab.beyond, ends_in };
+                    self.rate_slabs.pause(wall);
+                    return uncounted;
                 }
             }
         }
@@ -94,10 +134,10 @@ impl Settings {
         subject: &str,
         limit: RateLimit,
         mut window: u64,
+        mut wanted: u32,
     ) -> Result<(u32, u32), Fault> {
         const DOING: &str = "take requests of a limit";
         let key = Key::Settings(SettingsKey::Rate(subject, limit.per_seconds()));
-        let mut wanted = limit.slab().min(limit.requests());
         for _ in 0..ATTEMPTS_MAX {
             let most = limit.requests().saturating_sub(wanted);
             let more = UpdateExpression::new("SET #used = #used + :wanted")
