@@ -39,6 +39,32 @@ pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
     Ok(())
 }
 
+/// A member is invited, joins, gets another role and is removed; another invitation is withdrawn.
+pub(crate) fn invite_members(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Result<()> {
+    const INVITATIONS: &str = "/api/v3/invitations";
+    const MEMBERS: &str = "/api/v3/members";
+    let limit = json!({ "credits": 5, "period": "day" });
+    let body = json!({ "email": "route@example.com", "role": "viewer", "limit": limit });
+    let invited = customer.post(INVITATIONS, "route-invite", &body)?;
+    let anonymous = RouteCaller { api, key: None };
+    let token = json!({ "token": invited.at("/data/token")?, "name": "Jo" });
+    let joined = anonymous.post(&format!("{INVITATIONS}/accept"), "route-accept", &token)?;
+    let member = format!("{MEMBERS}/{}", joined.at("/data/memberId")?);
+    let changed = customer.patch(&member, &json!({ "role": "member" }))?;
+    ensure!(changed.at("/data/role")? == "member", "{}", changed.body);
+    ensure!(customer.get(&member, 200)?.at("/data/name")? == "Jo");
+    let seats = customer.get(&format!("{MEMBERS}/seats"), 200)?;
+    ensure!(seats.number("/data/used")? >= 1, "{}", seats.body);
+    customer.call("DELETE", &member, 200)?;
+    let body = json!({ "email": "other@example.com", "role": "viewer" });
+    let other = customer.post(INVITATIONS, "route-invite-other", &body)?;
+    customer.call("DELETE", &format!("{INVITATIONS}/{}", other.at("/data/invitationId")?), 200)?;
+    for list in [INVITATIONS, MEMBERS] {
+        customer.get(list, 200)?;
+    }
+    Ok(())
+}
+
 /// A member's budget refuses a debit, the member asks for more, and the request succeeds.
 pub(crate) fn keep_to_budgets(customer: &RouteCaller<'_>) -> Result<()> {
     const BUDGETS: &str = "/api/v3/credits/budgets";

@@ -79,28 +79,12 @@ pub enum ApiError {
         "another monitor, active or suspended, watches this operation and resource; use the one in `details.monitorId`, or delete it first"
     )]
     AlreadyWatched(MonitorId),
-<<<<<<< HEAD
     /// All seats of the organisation's plan are taken.
     #[error(transparent)]
     NoSeat(#[from] NoSeat),
     /// All requests that a limit allows were made.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
-=======
-    /// The key or its organisation has made all requests that its limit allows.
-    #[error(
-        "this {of} may make {} requests in {} seconds; send the request again in {ends_in} seconds",
-        .limit.requests(), .limit.per_seconds()
-    )]
-    RateLimited {
-        /// `key`, `organisation`, or a kind of expensive request.
-        of: &'static str,
-        /// The limit.
-        limit: RateLimit,
-        /// In how many seconds its window ends.
-        ends_in: u32,
-    },
->>>>>>> main
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(&'static str),

@@ -3,6 +3,7 @@
 use domain::{AccountId, RateLimit};
 
 use super::context::RateCount;
+use super::limits::RateLimited;
 use super::{ApiError, App, RequestContext};
 
 /// A kind of request that costs much more than others.
@@ -36,16 +37,12 @@ impl Expensive {
     /// Counts a request of this kind.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`] when the ledger has made as many as it may in this minute.
+    /// [`RateLimited`] when the ledger has made as many as it may in this minute.
     pub async fn count(self, app: &App, account: AccountId, call: &RequestContext) -> Result<(), ApiError> {
         let Ok(limit) = RateLimit::new(self.per_minute(), 60) else { return Ok(()) };
         let (of, subject) = (self.as_str(), format!("{account}#{}", self.as_str()));
         let state = app.settings.count_request(&subject, limit, call.moment.wall).await;
         call.counts(RateCount { of, state });
-        if state.is_within {
-            Ok(())
-        } else {
-            Err(ApiError::RateLimited { of, limit, ends_in: state.ends_in })
-        }
+        if state.is_within { Ok(()) } else { Err(RateLimited { of, limit, ends_in: state.ends_in }.into()) }
     }
 }
