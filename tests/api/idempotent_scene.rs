@@ -73,7 +73,7 @@ impl Scene {
         format!("/api/v3/teams/{}", self.made("/api/v3/teams", json!({ "name": "A" }), "teamId").await)
     }
 
-    /// Invites somebody with a new address.
+    /// Invites a person with a new address.
     async fn invite(&self) -> Value {
         let body = json!({ "email": format!("{}@example.com", unique()), "role": "viewer" });
         self.world.post("/api/v3/invitations", &self.key, &unique(), &body).await.created()

@@ -1,4 +1,4 @@
-//! Invitations: how somebody becomes a member.
+//! Invitations: how a person becomes a member.
 
 use std::fmt;
 
