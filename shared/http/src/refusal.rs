@@ -140,6 +140,12 @@ pub(super) fn refusal_details(refusal: &Refusal, remedy: Remedy) -> Value {
 
 /// The budget that has no room, how much of it is used, and what to do.
 fn budget_exceeded(exceeded: &BudgetExceeded) -> Value {
+    let mend = if exceeded.passes_later() {
+        "ask for more with POST /api/v3/budget-requests, or wait until the budget resets; then send the request again \
+         with the same Idempotency-Key"
+    } else {
+        "ask for more with POST /api/v3/budget-requests; then send the request again with the same Idempotency-Key"
+    };
     json!({
         "budgetId": exceeded.budget,
         "scope": exceeded.level.as_str(),
@@ -150,8 +156,7 @@ fn budget_exceeded(exceeded: &BudgetExceeded) -> Value {
         "required": exceeded.required,
         "resetsAt": exceeded.usage.resets_at.as_ref().map(timestamp::text),
         "raisedBy": "a key, or a member, with the scope `settings:write`; or an operator",
-        "mend": "ask for more with POST /api/v3/budget-requests, or wait until the budget resets; then send the \
-                 request again with the same Idempotency-Key",
+        "mend": mend,
     })
 }
 

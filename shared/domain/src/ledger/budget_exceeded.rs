@@ -40,6 +40,20 @@ impl BudgetUse {
     }
 }
 
+impl BudgetExceeded {
+    /// Whether the request needs more than a whole period has.
+    #[must_use]
+    pub fn is_larger_than_the_limit(&self) -> bool {
+        self.usage.limit < self.required
+    }
+
+    /// Whether the same request may pass in the next period.
+    #[must_use]
+    pub fn passes_later(&self) -> bool {
+        self.usage.resets_at.is_some() && !self.is_larger_than_the_limit()
+    }
+}
+
 impl fmt::Display for BudgetExceeded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BudgetUse { limit, used, resets_at } = self.usage;
@@ -55,6 +69,7 @@ impl fmt::Display for BudgetExceeded {
             self.required.get()
         )?;
         match resets_at {
+            Some(_) if self.is_larger_than_the_limit() => out.write_str("no period has so much; ")?,
             Some(at) => write!(out, "wait until {}, or ", at.to_rfc3339_opts(SecondsFormat::Secs, true))?,
             None => out.write_str("it does not reset; ")?,
         }

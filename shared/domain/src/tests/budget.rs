@@ -256,3 +256,29 @@ fn a_counter_says_what_to_do_with_a_charge() {
     assert_eq!(counter(9, 0).used_in(at("2024-01-16T00:00:00Z")), Credits::ZERO);
     assert_eq!(counter(9, 0).used_in(at("2024-01-15T00:00:00Z")), credits(9));
 }
+
+/// limit, required, resets => what the caller is told to do
+#[test]
+fn a_refusal_says_whether_waiting_helps() {
+    for (limit, required, resets, expected) in [
+        (10, 4, true, "wait until 2024-01-16T00:00:00Z, or ask for more"),
+        (3, 4, true, "no period has so much; ask for more"),
+        (10, 4, false, "it does not reset; ask for more"),
+    ] {
+        let refused = crate::BudgetExceeded {
+            budget: BudgetId::new(at("2024-01-15T10:30:00Z"), 1),
+            level: BudgetLevel::Member,
+            id: Some(name("jo")),
+            usage: crate::BudgetUse {
+                limit: credits(limit),
+                used: credits(8),
+                resets_at: resets.then(|| at("2024-01-16T00:00:00Z")),
+            },
+            required: credits(required),
+        };
+        let text = refused.to_string();
+        assert!(text.starts_with("a budget of the member `jo` allows"), "{text}");
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(refused.passes_later(), expected.starts_with("wait"), "{text}");
+    }
+}
