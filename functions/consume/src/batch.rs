@@ -87,7 +87,7 @@ pub(super) struct Priced {
     responses(
         (status = 201, body = Batched),
         (status = 402, description = "INSUFFICIENT_CREDITS, for an atomic batch: `details` has `required`, the price of all items, and `available`, the credits that the items could use, including the rest of the post-paid limit; nothing was charged"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 403, description = "BUDGET_EXCEEDED: a budget has no room, `details` says which; PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
         (status = 413, description = "PAYLOAD_TOO_LARGE: more than 512 KiB"),
     ),
 )]

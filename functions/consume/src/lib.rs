@@ -46,7 +46,7 @@ struct Consumed {
         (status = 201, body = Consumed),
         (status = 200, body = Consumed, description = "already paid, see `dedupe`: nothing was charged"),
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this debit could use, including the rest of the post-paid limit; nothing was charged"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 403, description = "BUDGET_EXCEEDED: a budget has no room, `details` says which; PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
         (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After: an earlier attempt is not settled yet, or expired holds are being closed and their credits may pay; retry with the same Idempotency-Key. CONFLICT"),
     ),
 )]

@@ -49,7 +49,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         (status = 201, body = ExportView, description = "ready: `url` downloads the file"),
         (status = 202, body = ExportView, description = "pending: the file is made in the background; GET …/exports/{exportId} returns how far it is"),
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; no export was begun"),
-        (status = 403, description = "PLAN_LIMIT_REACHED; ORGANISATION_FROZEN"),
+        (status = 403, description = "BUDGET_EXCEEDED; PLAN_LIMIT_REACHED; ORGANISATION_FROZEN"),
         (status = 409, description = "CONFLICT: the account has 3 exports that are not finished; OPERATION_IN_PROGRESS, with Retry-After"),
     ),
 )]

@@ -90,7 +90,7 @@ struct Release {}
     responses(
         (status = 201, body = HoldView),
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this hold could use, including the rest of the post-paid limit; nothing was set aside"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 403, description = "BUDGET_EXCEEDED: a budget has no room, `details` says which; PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
     ),
 )]
 async fn make_hold(

@@ -124,7 +124,7 @@ pub(super) struct MonitorsQuery {
     responses(
         (status = 201, body = MonitorView),
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged and no monitor was made"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 403, description = "BUDGET_EXCEEDED: a budget has no room, `details` says which; PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
         (status = 409, description = "CONFLICT: another monitor watches the same subject; see `details.monitorId`. OPERATION_IN_PROGRESS, with Retry-After"),
     ),
 )]
