@@ -3,6 +3,7 @@
 mod api;
 mod bounds;
 mod budgets;
+mod closing;
 mod drawdowns;
 mod keys;
 mod members;

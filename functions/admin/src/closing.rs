@@ -28,9 +28,12 @@ pub(super) async fn close(
     let org = org.found()?;
     let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     operator.call.was(&OrganisationView::from(known))?;
-    set_frozen_both(&app, &operator, org, Freeze { frozen: true, reason: why.reason }).await?;
-    let closed = app.settings.set_closed(org, Some(operator.call.moment.now)).await?;
-    Reply::ok(&OrganisationView::from(closed.ok_or(OrgId::NOT_FOUND)?))
+    // Closed before it is frozen: a simultaneous unfreeze sees that it is closed, or is done before this freezes.
+    let closed =
+        app.settings.set_closed(org, Some(operator.call.moment.now)).await?.ok_or(OrgId::NOT_FOUND)?;
+    set_frozen_both(&app, &operator, org, Freeze { frozen: true, reason: &why.reason, step: "close" })
+        .await?;
+    Reply::ok(&OrganisationView::from(closed))
 }
 
 /// Opens a closed organisation again. It stays frozen until it is unfrozen.
@@ -46,11 +49,17 @@ pub(super) async fn reopen(
     State(app): State<Arc<App>>,
     operator: Operator<duty::Customers>,
     Path(org): Path<Id<OrgId>>,
-    _: Once<ReasonRequest>,
+    Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
     let org = org.found()?;
     let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    let was_closed = known.closed_at.is_some();
     operator.call.was(&OrganisationView::from(known))?;
+    if was_closed {
+        // The request that closed it may have ended before it froze it.
+        set_frozen_both(&app, &operator, org, Freeze { frozen: true, reason: &why.reason, step: "reopen" })
+            .await?;
+    }
     let open = app.settings.set_closed(org, None).await?;
     Reply::ok(&OrganisationView::from(open.ok_or(OrgId::NOT_FOUND)?))
 }

@@ -51,7 +51,7 @@ pub(super) async fn set_plan_limit(
     let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.monthly_cap() == limit;
     let decide = |account: &Account, attempt: &_| set_cap(account, limit, attempt);
-    let author = super::terms::Author { operator: &operator, reason: None };
+    let author = super::terms::Author { operator: &operator, reason: None, step: "plan-limit" };
     let account = super::terms::change(&app, id, author, is_so, decide).await?;
     Reply::ok(&SafetyLimit {
         organisation_id: account.id.org.to_string(),

@@ -72,10 +72,13 @@ pub(super) async fn set_post_paid(
     let limit = Credits::from(limit);
     let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.post_paid.limit == limit;
-    let account =
-        change(&app, id, Author { operator: &operator, reason: None }, is_so, |account, attempt| {
-            set_limit(account, limit, attempt)
-        });
+    let account = change(
+        &app,
+        id,
+        Author { operator: &operator, reason: None, step: "limit" },
+        is_so,
+        |account, attempt| set_limit(account, limit, attempt),
+    );
     Reply::ok(&TermsView::of(&account.await?))
 }
 
@@ -95,7 +98,7 @@ pub(super) async fn freeze(
     Path(org): Path<Id<OrgId>>,
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
-    set(&app, &operator, org.found()?, Freeze { frozen: true, reason: why.reason }).await
+    set(&app, &operator, org.found()?, Freeze { frozen: true, reason: &why.reason, step: "freeze" }).await
 }
 
 /// Unfreezes an organisation. One that is closed has to be reopened first.
@@ -118,22 +121,38 @@ pub(super) async fn unfreeze(
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
     let org = org.found()?;
-    let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
-    if known.closed_at.is_some() {
-        return Err(ApiError::Conflict(
-            "the organisation is closed; reopen it first with POST /admin/v1/organisations/{id}/reopen",
-        ));
+    if is_closed(&app, org).await? {
+        return Err(CLOSED);
     }
-    set(&app, &operator, org, Freeze { frozen: false, reason: why.reason }).await
+    let answer =
+        set(&app, &operator, org, Freeze { frozen: false, reason: &why.reason, step: "unfreeze" }).await?;
+    if is_closed(&app, org).await? {
+        // It was closed meanwhile.
+        set(&app, &operator, org, Freeze { frozen: true, reason: &why.reason, step: "closed" }).await?;
+        return Err(CLOSED);
+    }
+    Ok(answer)
+}
+
+const CLOSED: ApiError = ApiError::Conflict(
+    "the organisation is closed; reopen it first with POST /admin/v1/organisations/{id}/reopen",
+);
+
+async fn is_closed(app: &App, org: OrgId) -> Result<bool, ApiError> {
+    let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    Ok(known.closed_at.is_some())
 }
 
 /// Whether an organisation is frozen from now on, and why.
-pub(super) struct Freeze {
+#[derive(Clone, Copy)]
+pub(super) struct Freeze<'a> {
     pub(super) frozen: bool,
-    pub(super) reason: Reference,
+    pub(super) reason: &'a Reference,
+    /// What the request does with it. One request may freeze and unfreeze, each once.
+    pub(super) step: &'a str,
 }
 
-async fn set(app: &App, operator: &OperatorCall, org: OrgId, freeze: Freeze) -> Result<Reply, ApiError> {
+async fn set(app: &App, operator: &OperatorCall, org: OrgId, freeze: Freeze<'_>) -> Result<Reply, ApiError> {
     let frozen = freeze.frozen;
     let account = set_frozen_both(app, operator, org, freeze).await?;
     Reply::ok(&TermsView {
@@ -148,15 +167,15 @@ pub(super) async fn set_frozen_both(
     app: &App,
     operator: &OperatorCall,
     org: OrgId,
-    freeze: Freeze,
+    freeze: Freeze<'_>,
 ) -> Result<Option<Account>, ApiError> {
-    let Freeze { frozen, reason } = freeze;
+    let Freeze { frozen, reason, step } = freeze;
     let change = |mode| {
         let is_so = move |account: &Account| account.frozen == frozen;
         change(
             app,
             AccountId { org, mode },
-            Author { operator, reason: Some(&reason) },
+            Author { operator, reason: Some(reason), step },
             is_so,
             move |account, attempt| set_frozen(account, frozen, attempt),
         )
@@ -164,7 +183,7 @@ pub(super) async fn set_frozen_both(
     let set = async |mode| match change(mode).await {
         Err(error) if error.is_broken_account() => {
             let id = AccountId { org, mode };
-            super::broken::set_frozen(app, operator, id, frozen, &reason).await.map(|()| None)
+            super::broken::set_frozen(app, operator, id, frozen, reason).await.map(|()| None)
         }
         changed => changed.map(Some),
     };
@@ -182,10 +201,11 @@ pub(super) async fn set_frozen_both(
     Ok(account)
 }
 
-/// The operator who changes terms, and the reason.
+/// The operator who changes terms, the reason, and the step of the request.
 pub(super) struct Author<'a> {
     pub(super) operator: &'a OperatorCall,
     pub(super) reason: Option<&'a Reference>,
+    pub(super) step: &'a str,
 }
 
 /// Changes terms unless they are as wanted already, so that a retry changes nothing.
@@ -196,7 +216,7 @@ pub(super) async fn change(
     is_so: impl Fn(&Account) -> bool + Send + Sync,
     decide: impl Fn(&Account, &Attempt) -> Posting + Send + Sync,
 ) -> Result<Account, ApiError> {
-    let Author { operator, reason } = author;
+    let Author { operator, reason, step } = author;
     let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
     if is_so(&account) {
         return Ok(account);
@@ -207,7 +227,7 @@ pub(super) async fn change(
         request_id: Some(operator.call.id.to_string()),
         ..Details::default()
     };
-    let name = format!("terms/{}", operator.call.id);
+    let name = format!("terms/{step}/{}", operator.call.id);
     let key = system_key(&name)?;
     let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
     let moment = app.ledger.moment_of(id, operator.call.moment).await?;
