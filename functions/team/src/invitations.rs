@@ -106,19 +106,35 @@ pub(super) async fn invite_member(
         Invited::New(invitation) => (*invitation, true),
         Invited::Known(invitation) => (*invitation, false),
         Invited::Full { limit, taken } => return Err(NoSeat { limit, taken }.into()),
+        Invited::TooLate => {
+            return Err(ApiError::Conflict(
+                "this request was first sent more than 7 days ago; send a new one, under another Idempotency-Key",
+            ));
+        }
         Invited::Taken => {
             return Err(ApiError::Conflict(
                 "this address belongs to a member, or to an open invitation; withdraw that one to invite it again",
             ));
         }
     };
+    // An invitation that is over, and was made by an earlier attempt of this request, gets no budget again.
+    if invitation.status(moment.now) == InvitationStatus::Open
+        && let Some(budget) = invitation.budget()
+        && app.ledger.create_budget(account, budget).await? == BudgetChanged::AccountFull
+    {
+        app.settings.withdraw(account.org, invitation_id, |_| Ok(())).await?;
+        return Err(ApiError::Conflict(
+            "there are 10,000 budgets; delete some that are not needed, or leave out `limit`",
+        ));
+    }
     let notice = MemberNotice::Invited(invitation.clone());
     app.ledger.emit(account, &Notification::Member(notice.into()), caller.call.moment).await?;
     let about = InvitationView::of(invitation, moment.now);
     InvitationWithToken::reply(about, Some(&token).filter(|_| is_new), app.dashboard.as_deref())
 }
 
-/// Withdraws an invitation and gives back its seat. It stays in the list.
+/// Withdraws an invitation and gives back its seat. Your own key needs every scope of the invitation's role. It stays in the
+/// list.
 #[utoipa::path(
     delete,
     path = "/api/v3/invitations/{id}",
@@ -138,11 +154,18 @@ pub(super) async fn withdraw_invitation(
 ) -> Result<Reply, ApiError> {
     let (account, now) = (caller.account, caller.call.arrived_at());
     let id = if sees_members(account) { id.found()? } else { return Err(InvitationId::NOT_FOUND) };
-    match app.settings.withdraw(account.org, id).await? {
-        Withdrawn::Withdrawn(invitation) => Reply::ok(&InvitationView::of(*invitation, now)),
+    let may = |invitation: &Invitation| invitation.role.is_within(caller.scopes());
+    match app.settings.withdraw(account.org, id, may).await? {
+        Withdrawn::Withdrawn(invitation) => {
+            if let Some(budget) = invitation.budget() {
+                app.ledger.delete_budget(account, budget.id).await?;
+            }
+            Reply::ok(&InvitationView::of(*invitation, now))
+        }
         Withdrawn::Accepted => {
             Err(ApiError::Conflict("this invitation was accepted; remove the member instead"))
         }
+        Withdrawn::Denied(denial) => Err(denial.into()),
         Withdrawn::Absent => Err(InvitationId::NOT_FOUND),
     }
 }
@@ -158,7 +181,7 @@ pub(super) async fn withdraw_invitation(
     responses(
         (status = 201, body = MemberView),
         (status = 404, description = "NOT_FOUND: no invitation has this token"),
-        (status = 409, description = "CONFLICT: the invitation was accepted or withdrawn, or has expired"),
+        (status = 409, description = "CONFLICT: the invitation was accepted or withdrawn, or has expired; or its organisation is closed"),
     ),
 )]
 pub(super) async fn accept_invitation(
@@ -170,15 +193,16 @@ pub(super) async fn accept_invitation(
     let (moment, now) = (call.moment, call.arrived_at());
     match app.settings.accept(&token, name, now).await? {
         Accepted::Joined(member) => {
-            welcome(&app, &member, moment).await?;
+            tell_joined(&app, &member, moment).await?;
             Reply::created(&MemberView::from(*member), false)
         }
         Accepted::Absent => Err(NO_TOKEN),
+        Accepted::Closed => Err(ApiError::Conflict("the organisation is closed, and takes no new members")),
         Accepted::Over(status) => {
             // The attempt that accepted it may have ended before it was done.
             let member = app.settings.member(token.org, MemberId::from(token.invitation)).await?;
             if let Some(member) = member {
-                welcome(&app, &member, moment).await?;
+                tell_joined(&app, &member, moment).await?;
             }
             Err(over(status))
         }
@@ -198,17 +222,9 @@ fn over(status: InvitationStatus) -> ApiError {
     })
 }
 
-/// Gives a new member the budget that the invitation names, and emits that the member has joined. Repeating it changes
-/// nothing.
-async fn welcome(app: &App, member: &Member, moment: Moment) -> Result<(), ApiError> {
+/// Emits that a member has joined, once for each member.
+async fn tell_joined(app: &App, member: &Member, moment: Moment) -> Result<(), ApiError> {
     let account = AccountId { org: member.org, mode: Mode::Live };
-    let invitation = app.settings.invitation(member.org, InvitationId::from(member.member_id)).await?;
-    let limit = invitation.and_then(|invitation| invitation.limit);
-    if let Some(budget) = limit.and_then(|limit| limit.budget(member))
-        && app.ledger.create_budget(account, budget).await? == BudgetChanged::AccountFull
-    {
-        tracing::warn!(member = %member.member_id, "the ledger has too many budgets; a member has none");
-    }
     let notice = MemberNotice::Joined(member.clone());
     app.ledger.emit(account, &Notification::Member(notice.into()), moment).await?;
     Ok(())

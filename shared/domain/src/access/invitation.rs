@@ -8,7 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Email, InvitationId, KeyId, Member, MemberId, MemberLimit, MemberRole, OrgId, Reference};
+use crate::{
+    Budget, BudgetAction, BudgetId, BudgetLevel, BudgetSubject, Email, InvitationId, KeyId, Member, MemberId,
+    MemberLimit, MemberRole, OrgId, Reference,
+};
 
 /// An invitation as stored: everything but its token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +90,26 @@ impl Invitation {
             InvitationState::Accepted => InvitationStatus::Accepted,
             InvitationState::Withdrawn => InvitationStatus::Withdrawn,
         }
+    }
+
+    /// The budget of its member, if it has a limit. It is created with the invitation, so that what is done with it later stays
+    /// done.
+    #[must_use]
+    pub fn budget(&self) -> Option<Budget> {
+        let limit = self.limit?;
+        let member = MemberId::from(self.invitation_id);
+        let id = Reference::try_from(member.to_string()).ok()?;
+        Some(Budget {
+            id: BudgetId::from_bytes(member.bytes()),
+            subject: BudgetSubject::part(BudgetLevel::Member, &id),
+            only: None,
+            limit: limit.credits.into(),
+            period: limit.period,
+            action: BudgetAction::Block,
+            alert_at: Budget::ALERT_AT.to_vec(),
+            raises: vec![],
+            created_at: self.invitation_id.time(),
+        })
     }
 
     /// The member that it makes when it is accepted at `now`.
@@ -209,10 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_the_same_in_any_case() {
+    fn an_address_is_one_address_in_any_case() {
         let email = |text: &str| Email::try_from(text.to_owned());
         assert_eq!(email("Jo@Example.com").unwrap().hash(), email("jo@example.COM").unwrap().hash());
-        for wrong in ["", "jo", "@example.com", "jo@", "jo@a@b", "jo @example.com", "jo@example.com\n"] {
+        assert_eq!(email("jos\u{e9}@a.com").unwrap().hash(), email("JOSE\u{301}@a.com").unwrap().hash());
+        let several = ["a@b.com,c", "a;b@c.com", "Jo<jo@b.com>", "\"a\"@b.com", "mailto:a@b.com"];
+        let blank = ["", "jo", "@example.com", "jo@", "jo@a@b", "jo @example.com", "jo@example.com\n"];
+        for wrong in blank.into_iter().chain(several) {
             assert!(email(wrong).is_err(), "{wrong:?}");
         }
     }

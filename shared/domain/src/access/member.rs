@@ -3,10 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Amount, Budget, BudgetAction, BudgetId, BudgetLevel, BudgetPeriod, BudgetSubject, Email, KeyId, MemberId,
-    MemberRole, OrgId, Reference,
-};
+use crate::{Amount, BudgetPeriod, Email, KeyId, MemberId, MemberRole, OrgId, Reference};
 
 /// A member as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,25 +59,6 @@ pub struct MemberChange {
     pub name: Option<Reference>,
     /// The role.
     pub role: Option<MemberRole>,
-}
-
-impl MemberLimit {
-    /// The budget that a member with this limit gets on joining: the same one for every attempt.
-    #[must_use]
-    pub fn budget(&self, member: &Member) -> Option<Budget> {
-        let id = Reference::try_from(member.member_id.to_string()).ok()?;
-        Some(Budget {
-            id: BudgetId::from_bytes(member.member_id.bytes()),
-            subject: BudgetSubject::part(BudgetLevel::Member, &id),
-            only: None,
-            limit: self.credits.into(),
-            period: self.period,
-            action: BudgetAction::Block,
-            alert_at: Budget::ALERT_AT.to_vec(),
-            raises: vec![],
-            created_at: member.joined_at,
-        })
-    }
 }
 
 impl Member {

@@ -294,21 +294,25 @@ impl Reference {
 }
 
 text_id!(
-    /// An email address, as it was given: 3 to 254 visible characters with one `@` that is neither first nor last.
+    /// An email address, as it was given: 3 to 254 visible characters with one `@` that is neither first nor last, and none of
+    /// those that join several addresses or a name and an address.
     Email,
     |text| {
         let parts: Vec<_> = text.split('@').collect();
-        let is_visible = |part: &str| !part.chars().any(|letter| letter.is_whitespace() || letter.is_control());
-        (3..=254).contains(&text.len()) && parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && is_visible(part))
+        let is_plain = |letter: char| {
+            !letter.is_whitespace() && !letter.is_control() && !r#"<>()[]\,;:""#.contains(letter)
+        };
+        (3..=254).contains(&text.len()) && parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && part.chars().all(is_plain))
     },
     "must be an email address, such as jo@example.com, of at most 254 bytes"
 );
 
 impl Email {
-    /// The hash of the address in lower case, by which it is found: an address that differs only in case is the same.
+    /// The hash of the address in lower case, by which it is found: an address that differs only in case, or in how its
+    /// accents are composed, is the same.
     #[must_use]
     pub fn hash(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.to_lowercase()))
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.to_lowercase().nfc().collect::<String>()))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::settings::ended_invitations::becomes;
 use crate::settings::organisations::{Organisation, Settings};
-use crate::settings::seats::{Seats, add_owner, free_address, free_seat, take_address, take_seat};
-use crate::table::attribute::{text, text_of};
+use crate::settings::seats::{add_owner, take_address, take_seat};
+use crate::table::attribute::text;
 use crate::table::backoff::backoff;
 use crate::table::condition::{Condition, UpdateExpression};
 use crate::table::error::Fault;
@@ -13,15 +14,12 @@ use crate::table::key::Key;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::Write;
 use crate::table::settings_key::{INVITATIONS, SettingsKey, team_partition};
-use domain::{Invitation, InvitationId, InvitationState, InvitationStatus, InvitationToken};
+use domain::{Denial, Invitation, InvitationId, InvitationState, InvitationStatus, InvitationToken};
 use domain::{Member, MemberRole, OrgId, Reference};
 use ports::Moment;
 
 /// How often something is decided again because others have changed what it was decided on.
 const ATTEMPTS_MAX: u32 = 32;
-
-/// How many invitations that may have ended are read at once.
-const ENDED_PAGE: i32 = 25;
 
 /// The most seats of an organisation whose plan has no limit.
 const SEATS_MAX: u64 = 1_000_000;
@@ -35,6 +33,8 @@ pub enum Invited {
     Known(Box<Invitation>),
     /// The address belongs to a member, or to another open invitation.
     Taken,
+    /// The request was first sent so long ago that its invitation would have ended.
+    TooLate,
     /// All seats of the plan are taken.
     Full {
         /// How many the plan has.
@@ -53,6 +53,8 @@ pub enum Accepted {
     Absent,
     /// It was accepted or withdrawn before, or has ended.
     Over(InvitationStatus),
+    /// Its organisation is closed.
+    Closed,
 }
 
 /// How an invitation was withdrawn.
@@ -62,6 +64,8 @@ pub enum Withdrawn {
     Withdrawn(Box<Invitation>),
     /// It was accepted before.
     Accepted,
+    /// The caller may not withdraw it.
+    Denied(Denial),
     /// There is no such invitation.
     Absent,
 }
@@ -88,6 +92,9 @@ impl Settings {
     /// When the table does not answer; when others change the same too often at the same time.
     pub async fn invite(&self, invitation: &Invitation, moment: Moment) -> Result<Invited, Fault> {
         let hash = invitation.email.hash();
+        if invitation.status(moment.now) != InvitationStatus::Open {
+            return Ok(Invited::TooLate);
+        }
         for attempt in 0..ATTEMPTS_MAX {
             backoff(attempt).await;
             let (organisation, limit) = self.seats_of_plan(invitation.org, moment).await?;
@@ -184,6 +191,10 @@ impl Settings {
                 | InvitationStatus::Withdrawn
                 | InvitationStatus::Expired) => return Ok(Accepted::Over(over)),
             }
+            let organisation = self.current_organisation(token.org).await?;
+            if organisation.is_none_or(|organisation| organisation.closed_at.is_some()) {
+                return Ok(Accepted::Closed);
+            }
             let member = invitation.member(name.clone(), now);
             let key = Key::Settings(SettingsKey::Member(member.org, member.member_id));
             let mut writes = vec![
@@ -200,15 +211,23 @@ impl Settings {
         Err(Fault::Busy)
     }
 
-    /// Withdraws an invitation and gives back its seat. One that has ended is withdrawn too, and one that was withdrawn
-    /// stays so.
+    /// Withdraws an invitation, if `may` allows it, and gives back its seat. One that has ended is withdrawn too, and one that
+    /// was withdrawn stays so.
     ///
     /// # Errors
     /// When the table does not answer; when others change the invitation too often at the same time.
-    pub async fn withdraw(&self, org: OrgId, id: InvitationId) -> Result<Withdrawn, Fault> {
+    pub async fn withdraw(
+        &self,
+        org: OrgId,
+        id: InvitationId,
+        may: impl Fn(&Invitation) -> Result<(), Denial>,
+    ) -> Result<Withdrawn, Fault> {
         for attempt in 0..ATTEMPTS_MAX {
             backoff(attempt).await;
             let Some(invitation) = self.invitation(org, id).await? else { return Ok(Withdrawn::Absent) };
+            if let Err(denial) = may(&invitation) {
+                return Ok(Withdrawn::Denied(denial));
+            }
             match invitation.state {
                 InvitationState::Open => {}
                 InvitationState::Accepted => return Ok(Withdrawn::Accepted),
@@ -263,70 +282,6 @@ impl Settings {
             plan.ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))?;
         Ok(plan.max_users)
     }
-
-    /// Gives back the seats of the next invitations that have ended; `false` when there are no more. Each is read once,
-    /// because the register says through which one this was done.
-    async fn free_ended(&self, org: OrgId, seats: &Seats, now: DateTime<Utc>) -> Result<bool, Fault> {
-        let first =
-            seats.ended_through.as_ref().map_or_else(|| INVITATIONS.to_owned(), |last| format!("{last}!"));
-        let last = InvitationId::new(Invitation::ended_if_made_at(now), u128::MAX);
-        let last = format!("{INVITATIONS}{last}");
-        if last < first {
-            return Ok(false);
-        }
-        let keys = SortKeys::Between(first, last);
-        let query = ItemQuery::new(team_partition(org), keys).limit(ENDED_PAGE);
-        let page = self.table.query(query, "find invitations that have ended").await?;
-        let Some(through) = page.items.last().and_then(|item| text_of(item, "sk")).map(str::to_owned) else {
-            return Ok(false);
-        };
-        for item in page.items {
-            let invitation: Invitation = decode("an invitation", item)?;
-            if invitation.state == InvitationState::Open
-                && invitation.status(now) == InvitationStatus::Expired
-            {
-                self.end(&invitation, InvitationState::Ended).await?;
-            }
-        }
-        let update = UpdateExpression::new("SET endedThrough = :through")
-            .only_if("attribute_not_exists(endedThrough) OR endedThrough < :through")
-            .value(":through", text(through));
-        self.table.update(&Key::Settings(SettingsKey::Seats(org)), update, "give back seats").await?;
-        Ok(true)
-    }
-
-    /// Gives back the address of an invitation that has ended, with its seat; `false` when the address belongs to a member,
-    /// or to an open invitation.
-    async fn free_address_if_ended(
-        &self,
-        wanted: &Invitation,
-        hash: &str,
-        now: DateTime<Utc>,
-    ) -> Result<bool, Fault> {
-        let key = Key::Settings(SettingsKey::Address(wanted.org, hash));
-        let item = self.table.get(&key, "read who has an address").await?;
-        let Some(holder) = item.as_ref().and_then(|item| text_of(item, "holder")) else { return Ok(true) };
-        let holder = InvitationId::try_from(holder.to_owned());
-        let holder = holder.map_err(|bad| Fault::corrupt("the holder of an address", bad))?;
-        match self.invitation(wanted.org, holder).await? {
-            Some(known) if known.status(now) == InvitationStatus::Expired => {
-                self.end(&known, InvitationState::Ended).await?;
-                Ok(true)
-            }
-            Some(_) | None => Ok(false),
-        }
-    }
-
-    /// Ends an open invitation; `false` when it was accepted or ended meanwhile.
-    async fn end(&self, invitation: &Invitation, state: InvitationState) -> Result<bool, Fault> {
-        let hash = invitation.email.hash();
-        let writes = vec![
-            becomes(invitation, state),
-            free_address(invitation.org, &hash, invitation.invitation_id),
-            free_seat(invitation.org),
-        ];
-        Ok(self.table.write_together(writes, "end an invitation").await?.is_none())
-    }
 }
 
 /// The organisation still has the plan on which was decided.
@@ -336,22 +291,4 @@ fn same_plan<'a>(organisation: &Organisation) -> Write<'a> {
         .name("#plan", "plan")
         .value(":plan", text(organisation.plan.0.clone()));
     Write::Update(Key::organisation(organisation.org), same)
-}
-
-/// The open invitation gets another state. Its token must be the one that was read.
-fn becomes<'a>(invitation: &Invitation, state: InvitationState) -> Write<'a> {
-    let word = match state {
-        InvitationState::Open => "open",
-        InvitationState::Accepted => "accepted",
-        InvitationState::Withdrawn => "withdrawn",
-        InvitationState::Ended => "ended",
-    };
-    let update = UpdateExpression::new("SET #state = :state")
-        .only_if("#state = :open AND #hash = :hash")
-        .name("#state", "state")
-        .name("#hash", "hash")
-        .value(":state", text(word))
-        .value(":open", text("open"))
-        .value(":hash", text(invitation.hash.clone()));
-    Write::Update(Key::Settings(SettingsKey::Invitation(invitation.org, invitation.invitation_id)), update)
 }

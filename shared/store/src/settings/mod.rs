@@ -4,6 +4,7 @@ pub(crate) mod api_keys;
 pub(crate) mod audit_log;
 pub(crate) mod catalogue;
 pub(crate) mod change_log;
+pub(crate) mod ended_invitations;
 pub(crate) mod external_ids;
 pub(crate) mod invitations;
 pub(crate) mod issued_keys;

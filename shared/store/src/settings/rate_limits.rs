@@ -114,7 +114,7 @@ impl Settings {
                     (slab.left, slab.beyond) = (taken, beyond);
                 }
                 // Too many others count at the same moment; the table answers.
-                Ok(Err(Fault::Busy)) => return uncounted,
+                Ok(Err(fault)) if fault.is_throttled() || matches!(fault, Fault::Busy) => return uncounted,
                 Ok(Err(_)) | Err(_) => {
                     self.log.note_unread("the requests of a limit", wall);
                     self.rate_slabs.pause(wall);
