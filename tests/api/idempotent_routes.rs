@@ -307,7 +307,7 @@ impl Example {
 
 /// Routes that change nothing, or take no API key.
 const WITHOUT: [&str; 4] = [
-    // The token is used up: `api::invitations` sends it again.
+    // The token is used up: `api::members` sends it again.
     "POST /api/v3/invitations/accept",
     "POST /api/v3/credits/quote",
     "POST /api/v3/payments/events",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Budget, BudgetCounter, BudgetId, BudgetLevel, Reference};
+use domain::{Budget, BudgetId, BudgetLevel, Reference};
 use futures_util::future::try_join_all;
 use scrip_http::{
     ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
@@ -147,8 +147,10 @@ pub(super) async fn delete_budget(
     Path(id): Path<Id<BudgetId>>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let deleted = changed_budget(app.ledger.delete_budget(caller.account, id.found()?).await?)?;
-    Reply::ok(&BudgetView::of(&deleted, &BudgetCounter::default(), caller.call.moment.now))
+    let (account, id, moment) = (caller.account, id.found()?, caller.call.moment);
+    let counter = app.ledger.budget_use(account, id, moment).await?;
+    let deleted = changed_budget(app.ledger.delete_budget(account, id).await?)?;
+    Reply::ok(&BudgetView::of(&deleted, &counter, moment.now))
 }
 
 /// A budget that was changed.

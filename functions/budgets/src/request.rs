@@ -120,11 +120,17 @@ impl NewBudget {
         if let (BudgetLevel::Operation, Some(name)) = (subject.level, &subject.id) {
             prices.price(name, now)?;
         }
+        let only = self.only.map(OnlyField::filter).transpose()?;
+        if let Some(BudgetFilter::Operation(operation)) = &only
+            && let Ok(name) = Reference::try_from(operation.as_str().to_owned())
+        {
+            prices.price(&name, now)?;
+        }
         let alert_at = self.alert_at.unwrap_or_else(|| Budget::ALERT_AT.to_vec());
         Ok(Budget {
             id: BudgetId::from(id),
             subject,
-            only: self.only.map(OnlyField::filter).transpose()?,
+            only,
             limit: self.limit.into(),
             period: self.period,
             action: self.action.unwrap_or_default(),

@@ -147,21 +147,27 @@ pub(super) async fn approve_budget_request(
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
     let request = find(&app, &caller, path).await?;
-    let budget = app.ledger.budget(account, request.budget).await?.ok_or(GONE)?;
+    let budget = app.ledger.budget(account, request.budget).await?;
     let amount = body.amount.map_or(request.amount, Credits::from);
-    let until = body.until.unwrap_or(RaiseEnd::Reset).of(budget.period, moment.now);
-    let (by, at) = (caller.key.to_string(), moment.now);
-    let status = BudgetRequestStatus::Approved { amount, until, by, at };
-    let answered = BudgetRequest { status, ..request };
+    let end = body.until.unwrap_or(RaiseEnd::Reset);
+    let until = budget.as_ref().and_then(|budget| end.of(budget.period, moment.now));
+    let status = BudgetRequestStatus::Approved { amount, until, by: caller.key.to_string(), at: moment.now };
+    let wanted = BudgetRequest { status, ..request };
     let raise = |budget: Budget| budget.raised(amount, until, moment.now);
-    let budget = match app.ledger.approve_budget_request(account, &answered, raise).await? {
-        ApprovedRequest::Raised(budget) => budget,
-        ApprovedRequest::AnsweredBefore(known) if known.answer_is(&answered) => budget.into(),
+    let is_gone = budget.is_none();
+    let is_same = |known: &BudgetRequest| {
+        known.answer_is(&wanted) || is_gone && matches!(known.status, BudgetRequestStatus::Approved { .. })
+    };
+    let (answered, budget) = match app.ledger.approve_budget_request(account, &wanted, raise).await? {
+        ApprovedRequest::Raised(raised) => (wanted.clone(), Some(*raised)),
+        ApprovedRequest::AnsweredBefore(known) if is_same(&known) => (*known, budget),
         ApprovedRequest::AnsweredBefore(known) => return Err(answered_before(&known)),
         ApprovedRequest::Bad(bad) => return Err(ApiError::field("amount", bad)),
         ApprovedRequest::NoBudget => return Err(GONE),
     };
-    app.ledger.emit(account, &notice(&answered, &budget), moment).await?;
+    if let Some(budget) = &budget {
+        app.ledger.emit(account, &notice(&answered, budget), moment).await?;
+    }
     Reply::ok(&BudgetRequestView::from(&answered))
 }
 

@@ -21,8 +21,6 @@ pub struct BudgetCounter {
     pub open: BTreeMap<EntryId, OpenCharge>,
     /// Attempts with this id or an older one can charge nothing any more.
     pub fence: EntryId,
-    /// The number of the last entry that has given credits back.
-    pub given_back: u64,
 }
 
 /// A charge whose attempt may not have ended.
@@ -55,13 +53,7 @@ pub enum CounterStep {
 
 impl Default for BudgetCounter {
     fn default() -> Self {
-        Self {
-            period: None,
-            used: Credits::ZERO,
-            open: BTreeMap::new(),
-            fence: EntryId::FIRST,
-            given_back: 0,
-        }
+        Self { period: None, used: Credits::ZERO, open: BTreeMap::new(), fence: EntryId::FIRST }
     }
 }
 

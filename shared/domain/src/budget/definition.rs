@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{BudgetPeriod, BudgetSubject, Spending};
-use crate::{BudgetId, Credits, Operation, PriceCategory, Reference, Service};
+use crate::{Amount, BudgetId, Credits, Operation, PriceCategory, Reference, Service};
 
 /// The maximum number of raises of a budget that have not ended.
 pub const RAISES_MAX: usize = 10;
@@ -95,8 +95,8 @@ pub enum BadBudget {
     /// Too many raises have not ended.
     #[error("the budget has {RAISES_MAX} raises that have not ended; change its limit instead")]
     Raises,
-    /// The limit would exceed [`Credits::MAX`].
-    #[error("the limit would exceed {} credits", Credits::MAX.get())]
+    /// The limit would exceed [`Amount::MAX`].
+    #[error("the limit would exceed {} credits", Amount::MAX)]
     Limit,
 }
 
@@ -171,7 +171,8 @@ impl Budget {
         until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<Self, BadBudget> {
-        self.limit_at(now).plus(amount).ok_or(BadBudget::Limit)?;
+        let within = |limit: &Credits| limit.get() <= Amount::MAX;
+        self.limit_at(now).plus(amount).filter(within).ok_or(BadBudget::Limit)?;
         let Some(until) = until else {
             return Ok(Self { limit: self.limit.plus(amount).ok_or(BadBudget::Limit)?, ..self });
         };

@@ -71,13 +71,22 @@ pub enum RaiseEnd {
 }
 
 impl BudgetRequest {
-    /// Whether it was answered as `wanted` is: by the same caller, in the same way. A repeated answer is one answer.
+    /// Whether it was answered as `wanted` is: by the same caller, with the same credits until the same kind of end. A repeated
+    /// answer is one answer.
     #[must_use]
     pub fn answer_is(&self, wanted: &Self) -> bool {
         use BudgetRequestStatus::{Approved, Declined};
         match (&self.status, &wanted.status) {
-            (Approved { amount, by, .. }, Approved { amount: other, by: caller, .. }) => {
-                amount == other && by == caller
+            (
+                Approved { amount, until, by, at },
+                Approved { amount: other, until: wanted_until, by: caller, at: wanted_at },
+            ) => {
+                let is_day =
+                    |until: &Option<_>, at: &DateTime<Utc>| *until == at.checked_add_days(Days::new(1));
+                amount == other
+                    && until.is_some() == wanted_until.is_some()
+                    && is_day(until, at) == is_day(wanted_until, wanted_at)
+                    && by == caller
             }
             (Declined { by, .. }, Declined { by: caller, .. }) => by == caller,
             (BudgetRequestStatus::Open | Approved { .. } | Declined { .. }, _) => false,

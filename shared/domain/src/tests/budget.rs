@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    BadBudget, Budget, BudgetAction, BudgetBook, BudgetChange, BudgetCharge, BudgetCounter, BudgetFilter,
-    BudgetId, BudgetLevel, BudgetPeriod, BudgetSubject, CounterStep, Credits, Details, EntryId, OPEN_MAX,
-    OpenCharge, Operation, PriceCategory, RaiseEnd, Reference, Service, Spending, SubjectBudgets, TeamId,
+    Amount, BadBudget, Budget, BudgetAction, BudgetBook, BudgetChange, BudgetCharge, BudgetCounter,
+    BudgetFilter, BudgetId, BudgetLevel, BudgetPeriod, BudgetSubject, CounterStep, Credits, Details, EntryId,
+    OPEN_MAX, OpenCharge, Operation, PriceCategory, RaiseEnd, Reference, Service, Spending, SubjectBudgets,
+    TeamId,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -98,8 +99,12 @@ fn raises_are_bounded_and_ended_ones_make_room() {
     assert_eq!(budget.clone().raised(credits(1), None, now).unwrap().limit, credits(101));
     let next = budget.raised(credits(1), Some(at("2024-01-17T00:00:00Z")), end).unwrap();
     assert_eq!((next.raises.len(), next.limit_at(end)), (1, credits(101)));
-    let most = Budget { limit: Credits::MAX, ..next };
-    assert_eq!(most.raised(credits(1), None, now), Err(BadBudget::Limit));
+    // No raise makes a limit that a change could not set.
+    let most = Budget { limit: credits(Amount::MAX - 1), raises: vec![], ..next };
+    for until in [None, Some(end)] {
+        assert_eq!(most.clone().raised(credits(1), until, now).unwrap().limit_at(now), credits(Amount::MAX));
+        assert_eq!(most.clone().raised(credits(2), until, now), Err(BadBudget::Limit));
+    }
 }
 
 #[test]
@@ -226,7 +231,6 @@ fn a_counter_says_what_to_do_with_a_charge() {
         used: credits(used),
         open: (0 < open_amount).then(|| (id(5), open(open_amount))).into_iter().collect(),
         fence: id(3),
-        given_back: 0,
     };
     for (used, open, limit, amount, expected) in [
         (7, 0, Some(10), 3, CounterStep::Again),

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use domain::{BudgetId, BudgetNotice, Notification, Receipt};
 
+use futures_util::future::try_join_all;
+
 use super::ProjectionError;
 use super::account::AccountRecords;
 
@@ -35,12 +37,11 @@ impl AccountRecords<'_> {
                 self.ledger.give_to_budgets(self.id, &gift).await?;
             }
         }
-        for budget in &changes.counted {
-            if let Some(reached) = self.ledger.reached_threshold(self.id, *budget).await? {
-                let notice = Notification::Budget(Box::new(BudgetNotice::Reached(reached.clone())));
-                self.ledger.emit(self.id, &notice, self.others.moment).await?;
-                self.ledger.note_reached(self.id, &reached).await?;
-            }
+        let reached = changes.counted.iter().map(|budget| self.ledger.reached_threshold(self.id, *budget));
+        for reached in try_join_all(reached).await?.into_iter().flatten() {
+            let notice = Notification::Budget(Box::new(BudgetNotice::Reached(reached.clone())));
+            self.ledger.emit(self.id, &notice, self.others.moment).await?;
+            self.ledger.note_reached(self.id, &reached).await?;
         }
         Ok(())
     }

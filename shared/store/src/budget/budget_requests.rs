@@ -69,8 +69,8 @@ impl Ledger {
         Ok(BudgetRequestPage { requests, next })
     }
 
-    /// Answers a request that is open, without a change of its budget. Returns the request as it is now, also where it was answered before; `None` when there
-    /// is none.
+    /// Answers a request that is open, without a change of its budget. Returns the request as it is now, also where it was
+    /// answered before; `None` when there is none.
     ///
     /// # Errors
     /// When the table does not answer.

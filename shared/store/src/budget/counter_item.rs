@@ -45,11 +45,5 @@ pub(crate) fn counter_of(item: &StoredItem) -> Result<BudgetCounter, Fault> {
     };
     let open = open.iter().map(charge).collect::<Option<_>>().ok_or_else(|| broken("open"))?;
     let fence = text_of(item, "fence").map_or(Some(EntryId::FIRST), EntryId::from_bare);
-    Ok(BudgetCounter {
-        period,
-        used,
-        open,
-        fence: fence.ok_or_else(|| broken("fence"))?,
-        given_back: number_of(item, "given").unwrap_or_default(),
-    })
+    Ok(BudgetCounter { period, used, open, fence: fence.ok_or_else(|| broken("fence"))? })
 }

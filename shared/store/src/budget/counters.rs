@@ -15,6 +15,15 @@ use domain::{
     AccountId, BudgetCharge, BudgetCounter, BudgetId, Credits, EntryId, OPEN_MAX, OpenCharge, Receipt,
 };
 
+/// How a charge was sent.
+#[derive(Debug)]
+pub(crate) enum SentCharge {
+    /// It was made; the counter after it.
+    Made(BudgetCounter),
+    /// It was not made by this write; the counter as it is.
+    Not(BudgetCounter),
+}
+
 /// What a transaction gives back to the budgets that have counted another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetGift {
@@ -40,7 +49,7 @@ impl Ledger {
         charge: &BudgetCharge,
         attempt: EntryId,
         open: OpenCharge,
-    ) -> Result<ConditionalUpdate, Fault> {
+    ) -> Result<SentCharge, Fault> {
         let budget = charge.budget.id;
         let known = self.lanes.seen(account, budget);
         let is_new = known.is_none_or(|known| known.period != Some(charge.time.start));
@@ -52,16 +61,15 @@ impl Ledger {
         };
         let key = Key::budget_counter(account, budget);
         let update = self.once.update_or_existing(&key, update, "charge a budget").await?;
-        match &update {
-            ConditionalUpdate::Updated(item) => {
-                self.lanes.saw(account, budget, &counter_of(item)?, &closed);
-            }
+        let (sent, closed) = match update {
+            ConditionalUpdate::Updated(item) => (SentCharge::Made(counter_of(&item)?), closed),
             ConditionalUpdate::Existing(item) => {
-                let counter = item.as_ref().map(counter_of).transpose()?.unwrap_or_default();
-                self.lanes.saw(account, budget, &counter, &[]);
+                (SentCharge::Not(item.as_ref().map(counter_of).transpose()?.unwrap_or_default()), vec![])
             }
-        }
-        Ok(update)
+        };
+        let (SentCharge::Made(counter) | SentCharge::Not(counter)) = &sent;
+        self.lanes.saw(account, budget, counter, &closed);
+        Ok(sent)
     }
 
     /// The counter of a budget, strongly consistent.

@@ -16,7 +16,10 @@ use domain::{
     Account, AccountId, Budget, BudgetBook, BudgetCharges, BudgetId, BudgetLevel, BudgetMark, BudgetSubject,
     Details, Posting, Spending, SubjectBudgets,
 };
-use ports::Moment;
+
+/// How many queries one page of budgets makes at most, and how many subjects each reads.
+const QUERIES_MAX: u32 = 4;
+const SUBJECTS_AT_ONCE: i32 = 100;
 
 /// The item of a subject.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,14 +65,14 @@ impl Ledger {
         account: &Account,
         posting: &Posting,
         details: &Details,
-        moment: Moment,
     ) -> Result<BudgetCharges, Fault> {
         if account.budgets == BudgetMark::default() {
             return Ok(BudgetCharges::default());
         }
         let spendings = Spending::of(posting, details);
         let book = self.budget_book(account, &spendings).await?;
-        Ok(book.charges(&spendings, moment.now))
+        // The entry may take effect later than the request arrived, in the next month.
+        Ok(book.charges(&spendings, posting.entry.at))
     }
 
     async fn budget_book(&self, account: &Account, spendings: &[Spending]) -> Result<BudgetBook, Fault> {
@@ -144,8 +147,9 @@ impl Ledger {
         Ok(self.subject(account, subject).await?.map(|item| item.known.budgets).unwrap_or_default())
     }
 
-    /// The budgets of an account by subject: at least `limit` if there are as many, and at most
-    /// [`SubjectBudgets::MAX`] - 1 more, because a page ends with a subject.
+    /// The budgets of an account by subject: `limit`, and at most [`SubjectBudgets::MAX`] - 1 more, because a page ends with a
+    /// subject. A page may have fewer, because members of teams and subjects whose budgets were deleted have items, too; it
+    /// makes at most four queries.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -155,25 +159,30 @@ impl Ledger {
         after: Option<&str>,
         limit: usize,
     ) -> Result<BudgetPage, Fault> {
-        let last = format!("{BUDGET_SUBJECTS}\u{10ffff}");
-        let mut first = after.map_or_else(|| BUDGET_SUBJECTS.to_owned(), |after| format!("{after}\u{0}"));
-        let mut page = BudgetPage::default();
-        loop {
-            let keys = SortKeys::Between(first, last.clone());
-            let most = i32::try_from(limit.saturating_sub(page.budgets.len()).max(1)).unwrap_or(i32::MAX);
-            let query = ItemQuery::new(budget_partition(account), keys).limit(most);
+        let mut page = BudgetPage { budgets: vec![], next: after.map(str::to_owned) };
+        for _ in 0..QUERIES_MAX {
+            let first = page.next.as_deref().unwrap_or(BUDGET_SUBJECTS);
+            let keys = SortKeys::Between(format!("{first}\u{0}"), format!("{BUDGET_SUBJECTS}\u{10ffff}"));
+            let query = ItemQuery::new(budget_partition(account), keys).limit(SUBJECTS_AT_ONCE);
             let read = self.table.query(query, "list budgets").await?;
-            let end = read.items.last().and_then(sort_key).map(str::to_owned);
-            for item in read.items {
+            let has_more = read.last.is_some();
+            let mut items = read.items.into_iter();
+            for item in items.by_ref() {
+                page.next = sort_key(&item).map(str::to_owned);
                 page.budgets.extend(read_subject(item)?.known.budgets);
+                if limit <= page.budgets.len() {
+                    break;
+                }
             }
-            let Some(end) = end.filter(|_| read.last.is_some()) else { return Ok(page) };
+            if !has_more && items.len() == 0 {
+                page.next = None;
+                break;
+            }
             if limit <= page.budgets.len() {
-                page.next = Some(end);
-                return Ok(page);
+                break;
             }
-            first = format!("{end}\u{0}");
         }
+        Ok(page)
     }
 }
 

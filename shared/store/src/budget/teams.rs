@@ -15,7 +15,7 @@ use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::Write;
-use domain::{AccountId, BudgetLevel, BudgetSubject, Reference, Team, TeamId, TeamMembers};
+use domain::{AccountId, BudgetLevel, BudgetMark, BudgetSubject, Reference, Team, TeamId, TeamMembers};
 
 /// The maximum number of teams of an account.
 pub const TEAMS_MAX: u64 = 200;
@@ -72,6 +72,8 @@ impl TeamItem {
 /// A change of a team: as it was, if it was, and as it is to be, if it is to be.
 struct TeamChange<'a> {
     account: AccountId,
+    /// The account's mark before the team was read: every change of it or of its budgets changes the mark.
+    mark: BudgetMark,
     before: Option<&'a TeamItem>,
     after: Option<&'a TeamItem>,
 }
@@ -85,10 +87,11 @@ impl Ledger {
         let new = TeamItem { team, v: 1 };
         for attempt in 0..ATTEMPTS_MAX {
             backoff(attempt).await;
+            let Some(mark) = self.budget_mark(account).await? else { return Ok(TeamChanged::Absent) };
             if let Some(made) = self.team_item(account, new.team.id).await? {
                 return Ok(TeamChanged::Changed(made.team.into()));
             }
-            let change = TeamChange { account, before: None, after: Some(&new) };
+            let change = TeamChange { account, mark, before: None, after: Some(&new) };
             if let Some(outcome) = self.write_team(change).await? {
                 return Ok(outcome);
             }
@@ -109,6 +112,7 @@ impl Ledger {
     ) -> Result<TeamChanged, Fault> {
         for attempt in 0..ATTEMPTS_MAX {
             backoff(attempt).await;
+            let Some(mark) = self.budget_mark(account).await? else { return Ok(TeamChanged::Absent) };
             let Some(before) = self.team_item(account, id).await? else { return Ok(TeamChanged::Absent) };
             let mut after = before.clone();
             after.v = before.v.saturating_add(1);
@@ -117,7 +121,7 @@ impl Ledger {
             if after.team == before.team {
                 return Ok(TeamChanged::Changed(before.team.into()));
             }
-            let change = TeamChange { account, before: Some(&before), after: Some(&after) };
+            let change = TeamChange { account, mark, before: Some(&before), after: Some(&after) };
             if let Some(outcome) = self.write_team(change).await? {
                 return Ok(outcome);
             }
@@ -132,12 +136,13 @@ impl Ledger {
     pub async fn delete_team(&self, account: AccountId, id: TeamId) -> Result<TeamChanged, Fault> {
         for attempt in 0..ATTEMPTS_MAX {
             backoff(attempt).await;
+            let Some(mark) = self.budget_mark(account).await? else { return Ok(TeamChanged::Absent) };
             let Some(before) = self.team_item(account, id).await? else { return Ok(TeamChanged::Absent) };
             let subject = subject_of(id);
             if !self.budgets_of(account, &subject).await?.is_empty() {
                 return Ok(TeamChanged::HasBudgets);
             }
-            let change = TeamChange { account, before: Some(&before), after: None };
+            let change = TeamChange { account, mark, before: Some(&before), after: None };
             if let Some(outcome) = self.write_team(change).await? {
                 return Ok(outcome);
             }
@@ -193,9 +198,8 @@ impl Ledger {
 
     /// Writes a changed team with its members' items, in one transaction; `None` when others have changed one of them first.
     async fn write_team(&self, change: TeamChange<'_>) -> Result<Option<TeamChanged>, Fault> {
-        let TeamChange { account, before, after } = change;
+        let TeamChange { account, mark, before, after } = change;
         let Some(shown) = after.or(before) else { return Ok(Some(TeamChanged::Absent)) };
-        let Some(mark) = self.budget_mark(account).await? else { return Ok(Some(TeamChanged::Absent)) };
         let register = self.budget_register(account).await?;
         let teams = register.as_ref().map_or(0, |register| register.teams);
         let more = match (before, after) {

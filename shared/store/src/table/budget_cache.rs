@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use domain::{AccountId, BudgetMark, BudgetSubject, SubjectBudgets};
 
 /// How many accounts, and how many subjects of one, a process caches. At this number they are forgotten.
-const ACCOUNTS_MAX: usize = 2_000;
-const SUBJECTS_MAX: usize = 2_000;
+const ACCOUNTS_MAX: usize = 500;
+const SUBJECTS_MAX: usize = 500;
 
 /// The budgets of subjects as of an account's mark. Every change of a budget changes the mark, so what is cached under the
 /// present mark is current for as long as the mark stays.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 
 use domain::{AccountId, BudgetCounter, BudgetId, EntryId};
@@ -18,9 +19,16 @@ const REMOVED_AT_ONCE: usize = 12;
 /// is found by other requests.
 const LANES_MAX: usize = 5_000;
 
+/// For how long a process does not ask again whether attempts have landed, where that was not known.
+const PAUSE: TimeDelta = TimeDelta::seconds(2);
+
 /// The counters that this process charges.
 #[derive(Debug, Default)]
-pub(crate) struct BudgetLanes(Mutex<HashMap<(AccountId, BudgetId), Lane>>);
+pub(crate) struct BudgetLanes {
+    lanes: Mutex<HashMap<(AccountId, BudgetId), Lane>>,
+    /// Until when no attempt of an account is resolved, because the projector was behind.
+    paused: Mutex<HashMap<AccountId, DateTime<Utc>>>,
+}
 
 #[derive(Debug)]
 struct Lane {
@@ -37,11 +45,26 @@ impl Default for Lane {
 
 impl BudgetLanes {
     fn with<T>(&self, account: AccountId, budget: BudgetId, then: impl FnOnce(&mut Lane) -> T) -> T {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if LANES_MAX <= lanes.len() && !lanes.contains_key(&(account, budget)) {
             lanes.retain(|_, lane| lane.permits.available_permits() < OPEN_AT_ONCE);
         }
         then(lanes.entry((account, budget)).or_default())
+    }
+
+    /// Whether the attempts of an account may be resolved, in system time.
+    pub(crate) fn may_resolve(&self, account: AccountId, wall: DateTime<Utc>) -> bool {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        paused.get(&account).is_none_or(|until| *until <= wall)
+    }
+
+    /// Resolves no attempts of an account for a while: each of them takes some ten requests.
+    pub(crate) fn pause_resolving(&self, account: AccountId, wall: DateTime<Utc>) {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        if LANES_MAX <= paused.len() {
+            paused.clear();
+        }
+        paused.insert(account, wall.checked_add_signed(PAUSE).unwrap_or(wall));
     }
 
     /// What admits a charge of a counter.

@@ -7,35 +7,30 @@
 use std::error::Error;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::budget::counter_item::counter_of;
+use crate::budget::counters::SentCharge;
 use crate::table::backoff::backoff;
-use crate::table::conditional_update::ConditionalUpdate;
 use crate::table::error::{Fault, Unsettled};
 use crate::table::ledger::Ledger;
-use crate::write::settle::IN_PROGRESS_SECONDS;
 use domain::{
     AccountId, BudgetCharge, BudgetCharges, BudgetCounter, BudgetExceeded, BudgetId, BudgetUse, CounterStep,
     Details, EntryId, OpenCharge, Refusal,
 };
 use ports::Moment;
 
-/// How often one charge is sent before its caller has to retry. With the waits between them, a quarter of a second: other
-/// requests take some twenty milliseconds, unless their process has died.
+/// How often one charge is sent, or its counter read, before its caller has to retry. With the waits between them, a quarter of a
+/// second on average: other requests take some twenty milliseconds, unless their process has died.
 const ATTEMPTS_MAX: u32 = 10;
 
 /// At every which attempt open charges are looked at one by one.
 const LOOK_EVERY: u32 = 4;
 
-/// How long a charge waits for other charges of this process.
-const WAIT: Duration = Duration::from_secs(5);
-
-/// From how many open charges on a request closes those of others that have ended.
-const CROWDED: usize = 16;
+/// How long the charges of a request wait for other charges of this process.
+const WAIT: Duration = Duration::from_secs(3);
 
 /// The charges of one attempt.
 #[derive(Default)]
@@ -65,13 +60,6 @@ pub(crate) enum Charged {
 enum Outcome {
     Made(OpenCharge),
     Not(Charged),
-}
-
-/// Whether the attempt of an open charge has ended.
-enum Ended {
-    Landed,
-    Never,
-    Running,
 }
 
 impl AttemptCharges {
@@ -126,8 +114,8 @@ impl Charging<'_> {
         for charge in &charges.charges {
             let budget = charge.budget.id;
             let mut counter = self.ledger.budget_counter(self.account, budget).await?;
-            if counter.step(charge, attempt) == CounterStep::Waits && self.end_open(budget, &counter).await? {
-                counter = self.ledger.budget_counter(self.account, budget).await?;
+            if counter.step(charge, attempt) == CounterStep::Waits {
+                counter = self.end_open(budget, &counter).await?.unwrap_or(counter);
             }
             if counter.step(charge, attempt) == CounterStep::Full {
                 return Ok(Some(Refusal::BudgetExceeded(exceeded(charge, &counter).into())));
@@ -136,32 +124,16 @@ impl Charging<'_> {
         Ok(None)
     }
 
-    /// The counter of a budget without what attempts have left in it that were never carried out. Reads one unit, and the attempts
-    /// of charges that are open for long.
-    pub(crate) async fn settled_counter(self, budget: BudgetId) -> Result<BudgetCounter, Fault> {
-        let counter = self.ledger.budget_counter(self.account, budget).await?;
-        let is_old = |open: &OpenCharge| IN_PROGRESS_SECONDS <= self.seconds_open(open);
-        if !counter.open.values().any(is_old) || !self.end_open(budget, &counter).await? {
-            return Ok(counter);
-        }
-        self.ledger.budget_counter(self.account, budget).await
-    }
-
-    fn seconds_open(&self, open: &OpenCharge) -> i64 {
-        self.moment.wall.signed_duration_since(open.wall).num_seconds()
-    }
-
     /// Makes all charges of an attempt, whose claim names the budgets. Where one is not made, the others have to be given back.
     pub(crate) async fn charge_all(self, attempt: &mut AttemptCharges) -> Result<Charged, Unsettled> {
         let Some(id) = attempt.attempt.filter(|_| !attempt.is_complete()) else { return Ok(Charged::All) };
-        let waiting = attempt.charges.charges.iter().skip(attempt.permits.len());
-        for charge in waiting {
-            let permits = self.ledger.lanes.permits(self.account, charge.budget.id);
-            // In the order of levels, so that two requests never wait for each other.
-            let permit = timeout(WAIT, permits.acquire_owned()).await;
-            attempt.permits.extend(permit.map_err(|_| Fault::Busy)?.ok());
-        }
-        let sent = attempt.charges.charges.iter().map(|charge| self.charge(charge, id));
+        let begun = Instant::now();
+        timeout(WAIT, self.wait_for_permits(attempt)).await.map_err(|_| Fault::Busy)?;
+        // How long a charge is open is judged from when it is made.
+        let waited = TimeDelta::from_std(begun.elapsed()).unwrap_or_default();
+        let wall = self.moment.wall.checked_add_signed(waited).unwrap_or(self.moment.wall);
+        let charge = |charge: &BudgetCharge| OpenCharge { amount: charge.amount, wall };
+        let sent = attempt.charges.charges.iter().map(|one| self.charge(one, id, charge(one)));
         let outcomes = join_all(sent).await;
         attempt.made.clear();
         let mut first = None;
@@ -179,28 +151,41 @@ impl Charging<'_> {
         }
     }
 
-    async fn charge(self, charge: &BudgetCharge, attempt: EntryId) -> Result<Outcome, Fault> {
+    /// In the order of levels, so that two requests never wait for each other.
+    async fn wait_for_permits(self, attempt: &mut AttemptCharges) {
+        for charge in attempt.charges.charges.iter().skip(attempt.permits.len()) {
+            let permits = self.ledger.lanes.permits(self.account, charge.budget.id);
+            attempt.permits.extend(permits.acquire_owned().await.ok());
+        }
+    }
+
+    async fn charge(
+        self,
+        charge: &BudgetCharge,
+        attempt: EntryId,
+        open: OpenCharge,
+    ) -> Result<Outcome, Fault> {
         let budget = charge.budget.id;
-        let open = OpenCharge { amount: charge.amount, wall: self.moment.wall };
+        let mut known = None;
         for number in 0..ATTEMPTS_MAX {
-            let sent = self.ledger.send_charge(self.account, charge, attempt, open).await;
-            let counter = match sent {
-                Ok(ConditionalUpdate::Updated(item)) => {
-                    self.close_others(budget, &counter_of(&item)?).await;
-                    return Ok(Outcome::Made(open));
-                }
-                Ok(ConditionalUpdate::Existing(item)) => {
-                    item.as_ref().map(counter_of).transpose()?.unwrap_or_default()
-                }
-                Err(fault) if fault.is_throttled() => {
-                    backoff(number.saturating_add(3)).await;
-                    continue;
-                }
-                Err(fault) => {
-                    tracing::warn!(account = %self.account, %budget, cause = &fault as &dyn Error, "charge of a budget in doubt");
-                    self.ledger.withdraw(self.account, budget, attempt).await?;
-                    return Err(Fault::Busy);
-                }
+            let counter = match known.take() {
+                Some(counter) => counter,
+                None => match self.ledger.send_charge(self.account, charge, attempt, open).await {
+                    Ok(SentCharge::Made(counter)) => {
+                        self.close_others(budget, &counter).await;
+                        return Ok(Outcome::Made(open));
+                    }
+                    Ok(SentCharge::Not(counter)) => counter,
+                    Err(fault) if fault.is_throttled() => {
+                        backoff(number.saturating_add(3)).await;
+                        continue;
+                    }
+                    Err(fault) => {
+                        tracing::warn!(account = %self.account, %budget, cause = &fault as &dyn Error, "charge of a budget in doubt");
+                        self.ledger.withdraw(self.account, budget, attempt).await?;
+                        return Err(Fault::Busy);
+                    }
+                },
             };
             match counter.step(charge, attempt) {
                 CounterStep::Charged => return Ok(Outcome::Made(open)),
@@ -211,16 +196,18 @@ impl Charging<'_> {
                 }
                 CounterStep::Again => (),
                 CounterStep::Waits | CounterStep::Crowded => {
-                    // What is running ends while this waits. Now and then, look for what has ended and stays open.
+                    // What is running ends while this waits. Now and then, look for what has ended and stays open. Nothing is
+                    // sent until there may be room.
                     let looks = number.is_multiple_of(LOOK_EVERY);
-                    if !(looks && self.end_open(budget, &counter).await?) {
-                        backoff(number.saturating_add(3)).await;
-                    }
-                    // Nothing is sent until there may be room.
-                    let known = self.ledger.budget_counter(self.account, budget).await?;
-                    if known.step(charge, attempt) == CounterStep::Full {
-                        return Ok(Outcome::Not(Charged::Refused(exceeded(charge, &known).into())));
-                    }
+                    let changed = if looks { self.end_open(budget, &counter).await? } else { None };
+                    known = match changed {
+                        Some(changed) => Some(changed),
+                        None => {
+                            backoff(number.saturating_add(1)).await;
+                            Some(self.ledger.budget_counter(self.account, budget).await?)
+                        }
+                    };
+                    known = known.filter(|known| known.step(charge, attempt) != CounterStep::Again);
                 }
             }
         }
@@ -250,80 +237,11 @@ impl Charging<'_> {
         drop(permits);
     }
 
-    /// Gives back what an attempt of another process has charged that will never land.
+    /// Gives back what an attempt of another process has charged that will never land. Others would find it as well, once they
+    /// need the room; this request needs it now.
     pub(crate) async fn withdraw_all(self, budgets: &[BudgetId], attempt: EntryId) -> Result<(), Fault> {
         let withdrawn = budgets.iter().map(|budget| self.ledger.withdraw(self.account, *budget, attempt));
         join_all(withdrawn).await.into_iter().collect()
-    }
-
-    /// Closes open charges of others, once there are many.
-    async fn close_others(self, budget: BudgetId, counter: &BudgetCounter) {
-        if counter.open.len() < CROWDED {
-            return;
-        }
-        if let Err(fault) = self.end_open(budget, counter).await {
-            tracing::warn!(account = %self.account, %budget, fault = &fault as &dyn Error, "open charges stay");
-        }
-    }
-
-    /// Finds out which open charges have ended, and closes them or gives them back. Returns whether there was one.
-    async fn end_open(self, budget: BudgetId, counter: &BudgetCounter) -> Result<bool, Fault> {
-        let known = self.ledger.lanes.to_close(self.account, budget);
-        let others = counter.open.iter().filter(|(attempt, _)| !known.contains(attempt));
-        let ends = join_all(others.map(|(attempt, open)| self.ended(*attempt, *open))).await;
-        let others = counter.open.keys().filter(|attempt| !known.contains(attempt));
-        let (mut landed, mut found) = (known.clone(), !known.is_empty());
-        for (attempt, ended) in others.zip(ends) {
-            match ended? {
-                Ended::Landed => landed.push(*attempt),
-                Ended::Never => {
-                    self.ledger.withdraw(self.account, budget, *attempt).await?;
-                    found = true;
-                }
-                Ended::Running => (),
-            }
-        }
-        self.ledger.close_charges(self.account, budget, &landed).await?;
-        let counter = self.ledger.budget_counter(self.account, budget).await?;
-        self.ledger.lanes.saw(self.account, budget, &counter, &landed);
-        Ok(found || !landed.is_empty())
-    }
-
-    /// Whether the attempt of an open charge has landed, never will, or may still be running.
-    async fn ended(self, attempt: EntryId, open: OpenCharge) -> Result<Ended, Fault> {
-        if self.ledger.transaction(self.account, attempt).await?.is_some() {
-            return Ok(Ended::Landed);
-        }
-        if self.seconds_open(&open) < IN_PROGRESS_SECONDS {
-            return Ok(Ended::Running);
-        }
-        match self.ledger.resolve(self.account, attempt, None, self.moment).await {
-            Ok(Some(_)) => Ok(Ended::Landed),
-            Ok(None) => Ok(Ended::Never),
-            Err(Unsettled::Failed(fault)) => Err(fault),
-            Err(
-                Unsettled::InProgress
-                | Unsettled::KeyReused
-                | Unsettled::NoAccount
-                | Unsettled::HoldsEnded
-                | Unsettled::Refused(_),
-            ) => Ok(Ended::Running),
-        }
-    }
-}
-
-impl Ledger {
-    /// How much of a budget is used, without what attempts have left in its counter that were never carried out.
-    ///
-    /// # Errors
-    /// When the table does not answer; when the counter is unreadable.
-    pub async fn budget_use(
-        &self,
-        account: AccountId,
-        budget: BudgetId,
-        moment: Moment,
-    ) -> Result<BudgetCounter, Fault> {
-        Charging { ledger: self, account, moment }.settled_counter(budget).await
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod drawdown_request;
 pub(crate) mod ended_holds;
 pub(crate) mod expression;
 pub(crate) mod in_doubt;
+pub(crate) mod open_charges;
 pub(crate) mod prepare;
 pub(crate) mod record;
 pub(crate) mod refund;

@@ -36,7 +36,7 @@ impl SettleAttempt<'_> {
     ) -> Result<Prepared, Unsettled> {
         let account = &turn.known.account;
         let details = self.claim.details;
-        let wanted = self.ledger.budget_charges(account, turn.posting, details, self.moment).await?;
+        let wanted = self.ledger.budget_charges(account, turn.posting, details).await?;
         if turn.claimed.is_none() {
             if let Some(refusal) = self.charging().refused_before(&wanted, turn.id).await? {
                 return self.refused(turn, refusal).await;
@@ -104,8 +104,9 @@ impl SettleAttempt<'_> {
         floor: EntryId,
         charges: &mut AttemptCharges,
     ) -> Result<Prepared, Unsettled> {
-        let next = self.claim_again(turn.id, &turn.known.account, floor, charges).await?;
+        // The claim names no budgets until it is known which ones count the next decision.
         self.charging().conclude(charges).await;
+        let next = self.claim_again(turn.id, &turn.known.account, floor, charges).await?;
         *turn.claimed = Some(next);
         Ok(Prepared::Again)
     }
