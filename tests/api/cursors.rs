@@ -228,9 +228,16 @@ async fn the_key_stays_in_the_data_folder() {
     let client = reqwest::Client::new();
     let start = async |folder: &Path| {
         let data = DataLocation::Folder(folder.to_owned());
-        LocalMachine::start(Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None })
-            .await
-            .unwrap()
+        LocalMachine::start(Options {
+            port: 0,
+            data,
+            seed: Seed::Demo,
+            now: None,
+            mail: false,
+            endpoint: None,
+        })
+        .await
+        .unwrap()
     };
     let get = async |machine: &LocalMachine, query: &str| {
         let url = format!("{}{TRANSACTIONS}?limit=1{query}", machine.base_url());

@@ -298,6 +298,7 @@ async fn a_broken_demo_account_starts_and_is_repaired() {
             data: DataLocation::Folder(folder.path().to_path_buf()),
             seed: Seed::Demo,
             now: None,
+            mail: false,
             endpoint: Some(endpoint.clone()),
         };
         LocalMachine::start(options).await.unwrap()

@@ -172,6 +172,20 @@ impl Scene {
                 let path = format!("{}/decline", self.budget_request().await);
                 return Some(Example::by_path(method, path, &template.replace("{id}", "breq_x")));
             }
+            "POST /api/v3/sign-in-links" => {
+                (same, json!({}), json!({ "memberId": "mem_01HKZNPZB0YQ3T5N1C8V6W2X4H" }))
+            }
+            "POST /admin/v1/sign-in-links" => {
+                return Some(Example::by_path(method, same, "/admin/v1/operator-keys/key_x/roll"));
+            }
+            "DELETE /api/v3/sessions" | "DELETE /admin/v1/sessions" => {
+                let other = format!("{template}/ses_x");
+                return Some(Example::by_path(method, same, &other));
+            }
+            "DELETE /api/v3/sessions/{id}" | "DELETE /admin/v1/sessions/{id}" => {
+                let path = self.session(&template.replace("/{id}", "")).await;
+                return Some(Example::by_path(method, path, &template.replace("{id}", "ses_x")));
+            }
             "POST /admin/v1/operator-keys" => (same, json!({ "name": "a" }), json!({ "name": "b" })),
             "POST /api/v3/test-clock" => {
                 (same, json!({ "advanceSeconds": 60 }), json!({ "advanceSeconds": 61 }))
@@ -306,9 +320,15 @@ impl Example {
 }
 
 /// Routes that change nothing, or take no API key.
-const WITHOUT: [&str; 4] = [
+const WITHOUT: [&str; 9] = [
     // The token is used up: `api::members` sends it again.
     "POST /api/v3/invitations/accept",
+    // They take no key, or need a session: `api::sessions` calls them.
+    "POST /api/v3/sessions",
+    "POST /admin/v1/sessions",
+    "DELETE /api/v3/sessions/current",
+    "DELETE /admin/v1/sessions/current",
+    "POST /api/v3/sign-in-mails",
     "POST /api/v3/credits/quote",
     "POST /api/v3/payments/events",
     // This route needs a damaged account: `crash::unreadable_accounts` repeats it under its key.

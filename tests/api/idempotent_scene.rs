@@ -91,6 +91,13 @@ impl Scene {
         format!("/api/v3/members/{}", member.created()["memberId"].as_str().unwrap())
     }
 
+    /// Signs in with the key that the place takes; returns the path of the session.
+    pub(super) async fn session(&self, sessions: &str) -> String {
+        let key = if sessions.starts_with("/admin/") { self.world.operator() } else { &self.key };
+        let begun = self.world.post_plain(sessions, &json!({ "key": key })).await.created();
+        format!("{sessions}/{}", begun["sessionId"].as_str().unwrap())
+    }
+
     /// Asks for a larger budget; returns the path of the request.
     pub(super) async fn budget_request(&self) -> String {
         let budget = self.budget().await.replace("/api/v3/credits/budgets/", "");

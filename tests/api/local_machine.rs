@@ -112,7 +112,8 @@ async fn the_inbox_is_bounded() {
 
 async fn start(folder: &Path) -> anyhow::Result<LocalMachine> {
     let data = DataLocation::Folder(folder.to_owned());
-    LocalMachine::start(Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None }).await
+    LocalMachine::start(Options { port: 0, data, seed: Seed::Demo, now: None, mail: false, endpoint: None })
+        .await
 }
 
 fn mode(path: &Path) -> u32 {

@@ -51,6 +51,7 @@ mod refund;
 mod refund_window;
 mod roll_forward;
 mod service_packages;
+mod sessions;
 mod settings_outage;
 mod settings_outage_freeze;
 mod showcase;

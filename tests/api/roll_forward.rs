@@ -19,7 +19,7 @@ const COLUMNS: [&str; 8] =
 async fn empty(now: &str, engine: Option<&Engine>) -> World {
     let (data, now) = (DataLocation::Memory, Some(now.parse().unwrap()));
     let endpoint = engine.map(|engine| format!("http://{}", engine.serve(0).unwrap()));
-    let options = Options { port: 0, data, seed: Seed::Empty, now, endpoint };
+    let options = Options { port: 0, data, seed: Seed::Empty, now, mail: false, endpoint };
     World::running(LocalMachine::start(options).await.unwrap()).await
 }
 

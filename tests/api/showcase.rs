@@ -15,7 +15,14 @@ const SCALE: ShowcaseScale = ShowcaseScale { days: 90, transactions: 2_400 };
 const NOW: &str = "2024-03-20T15:40:00Z";
 
 fn options(data: DataLocation) -> Options {
-    Options { port: 0, data, seed: Seed::Showcase(SCALE), now: Some(NOW.parse().unwrap()), endpoint: None }
+    Options {
+        port: 0,
+        data,
+        seed: Seed::Showcase(SCALE),
+        now: Some(NOW.parse().unwrap()),
+        mail: false,
+        endpoint: None,
+    }
 }
 
 async fn machine(folder: &Path) -> World {

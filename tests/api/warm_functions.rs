@@ -1,7 +1,10 @@
 //! What another function changes about a key reaches a warm function within five seconds.
 
 use chrono::{DateTime, Duration, Utc};
-use domain::{Allowance, ApiKey, ApiKeySecret, Credits, KeyId, Mode, OrgId, PlanId, Scope};
+use domain::{
+    Allowance, ApiKey, ApiKeySecret, Credits, KeyId, Mode, OrgId, PlanId, Scope, SessionId, SignIn,
+    SignInKind, SignInOwner, SignInToken,
+};
 use store::{KnownKey, Organisation, Settings, random};
 use tests::{TestLedger, backends, moment};
 
@@ -83,6 +86,43 @@ async fn a_key_that_was_idle_is_not_used_as_it_was() {
     other.set_plan(stays, &plan("basic"), Allowance::Unlimited, 1).await.unwrap();
     let known = warm.find_key(&kept, at(12)).await.unwrap().unwrap();
     assert_eq!(known.plan.unwrap().plan, plan("basic"), "the log names only the last 64 changes");
+}
+
+/// A warm function knows within five seconds that another one has ended a session, or removed its member, and at once that a
+/// session has begun.
+#[tokio::test]
+async fn a_warm_function_follows_sessions_within_five_seconds() {
+    let start: DateTime<Utc> = NOW.parse().unwrap();
+    for backend in backends() {
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let (warm, other) = (fixture.settings(), fixture.settings());
+        other.load(&local::catalogue().unwrap()).await.unwrap();
+        let (org, key, secret) = issue(&other, start).await;
+        let owner = SignInOwner::Key(Some(org), key);
+        let begin = async |number: u8| {
+            let id = SessionId::new(start, number.into());
+            let token = SignInToken::new(SignInKind::Session, owner, id, [number; 32]);
+            let session = SignIn::session(&token, Some(secret.hash()), None, start);
+            other.add_sign_in(owner, &session, moment(start)).await.unwrap();
+            token
+        };
+        let known = async |token: &SignInToken, seconds| {
+            let at = moment(start + Duration::seconds(seconds));
+            warm.find_session(token, at).await.unwrap().is_some()
+        };
+        let first = begin(1).await;
+        for seconds in [0, 5, 10] {
+            assert!(known(&first, seconds).await, "{backend:?}");
+        }
+        let second = begin(2).await;
+        assert!(known(&second, 10).await, "{backend:?}: begun elsewhere");
+        assert!(other.end_session(owner, first.id, moment(start)).await.unwrap());
+        assert!(known(&first, 14).await, "{backend:?}");
+        assert!(!known(&first, 15).await && known(&second, 15).await, "{backend:?}");
+        other.end_sessions(owner, moment(start)).await.unwrap();
+        assert!(known(&second, 19).await, "{backend:?}");
+        assert!(!known(&second, 20).await, "{backend:?}");
+    }
 }
 
 /// Following changes costs a warm function at most one read in five seconds, however many keys and requests there are.

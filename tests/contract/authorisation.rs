@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{OperatorRole, Scope};
+use domain::{MemberRole, OperatorRole, Scope};
 use serde_json::{Value, json};
-use tests::{World, send, unique};
+use tests::{Browser, World, send, unique};
 
 /// What a caller gets from an operation, besides what it does with the request itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,10 +22,18 @@ struct Visitor {
     name: String,
     /// The `Authorization` header; none without a key.
     authorization: Option<String>,
+    /// The cookie of a session, and what its pages send with it.
+    session: Option<PageHeaders>,
     /// The organisation that an operator acts for.
     acts_for: Option<String>,
     /// What it gets from an operation of organisations with these scopes, and of operators with these roles.
     expected: Box<dyn Fn(&Operation) -> Expected>,
+}
+
+/// What a page in a session sends.
+struct PageHeaders {
+    cookie: String,
+    csrf: Option<String>,
 }
 
 /// An operation, and who may call it by its description.
@@ -68,6 +76,7 @@ impl Visitor {
         Self {
             name: name.into(),
             authorization: key.map(|key| format!("Bearer {key}")),
+            session: None,
             acts_for: None,
             expected: Box::new(
                 move |operation| {
@@ -82,6 +91,12 @@ impl Visitor {
         Self::new(name, key, move |_| expected)
     }
 
+    /// The same visitor in the session of a browser.
+    fn in_session(self, browser: &Browser<'_>) -> Self {
+        let page = PageHeaders { cookie: browser.cookie().to_owned(), csrf: Some(browser.csrf.clone()) };
+        Self { session: Some(page), ..self }
+    }
+
     async fn visit(&self, world: &World, operation: &Operation) -> (Expected, Value) {
         let path = operation.path.replace(['{', '}'], "");
         let mut request = world.request(operation.method.parse().unwrap(), &path, "");
@@ -91,6 +106,10 @@ impl Visitor {
         if let Some(org) = &self.acts_for {
             request = request.header("scrip-organisation", org);
         }
+        if let Some(PageHeaders { cookie, csrf }) = &self.session {
+            request = request.header("cookie", cookie);
+            request = csrf.iter().fold(request, |request, csrf| request.header("scrip-csrf-token", csrf));
+        }
         let request = request.header("idempotency-key", unique());
         let request = if operation.method == "GET" { request } else { request.json(&json!({})) };
         let answer = send(request).await;
@@ -98,6 +117,7 @@ impl Visitor {
         let code = answer.body["error"]["code"].as_str().or(answer.body["code"].as_str()).unwrap_or_default();
         let code = ["INSUFFICIENT_PERMISSIONS", "API_ACCESS_NOT_INCLUDED", "ORGANISATION_FROZEN"]
             .into_iter()
+            .chain(["SESSION_EXPIRED", "INVALID_CSRF_TOKEN"])
             .chain(["MISSING_API_KEY", "INVALID_API_KEY", "EXPIRED_API_KEY", "UNAUTHORIZED"])
             .find(|known| *known == code)
             .unwrap_or_default();
@@ -178,7 +198,39 @@ async fn visitors(world: &World) -> Vec<Visitor> {
         }
     }
     operators(world, &org.id, &mut all).await;
+    sessions(world, &org.key, &mut all).await;
     all
+}
+
+/// Members of every role in their sessions, an operator in one, and sessions that are not admitted.
+async fn sessions(world: &World, key: &str, all: &mut Vec<Visitor>) {
+    for role in MemberRole::ALL {
+        let browser = world.member(key, role.as_str()).await;
+        let own = by_scope(role.scopes().into_iter().map(|scope| scope.as_str().to_owned()));
+        let expected = move |operation: &Operation| {
+            // A member's session is about the live ledger unless a request says otherwise.
+            if operation.path == "/api/v3/test-clock" { FORBIDDEN } else { own(operation) }
+        };
+        all.push(Visitor::new(format!("member {}", role.as_str()), None, expected).in_session(&browser));
+    }
+    let operator = world.sign_in("/admin/v1/sessions", &json!({ "key": world.operator() })).await;
+    let expected = |operation: &Operation| {
+        if operation.roles.contains("owner") { Expected::Admitted } else { FORBIDDEN }
+    };
+    all.push(Visitor::new("an operator's session", None, expected).in_session(&operator));
+    let browser = world.member(key, "owner").await;
+    let mut stranger = Visitor::new("another site", None, |operation| match operation.method.as_str() {
+        "GET" if operation.scopes.is_empty() => FORBIDDEN,
+        "GET" if operation.path == "/api/v3/test-clock" => FORBIDDEN,
+        "GET" => Expected::Admitted,
+        _ => Expected::Forbidden("INVALID_CSRF_TOKEN"),
+    });
+    stranger.session = Some(PageHeaders { cookie: browser.cookie().to_owned(), csrf: None });
+    all.push(stranger);
+    let ended = world.member(key, "owner").await;
+    ended.delete("/api/v3/sessions").await.data();
+    let over = Visitor::refused("an ended session", None, Expected::Unknown("SESSION_EXPIRED"));
+    all.push(over.in_session(&ended));
 }
 
 /// Operators of every role, for themselves and for an organisation.
@@ -197,7 +249,7 @@ async fn operators(world: &World, org: &str, all: &mut Vec<Visitor>) {
             let is_clock = operation.path == "/api/v3/test-clock";
             if operation.path.starts_with("/admin/") {
                 if operation.roles.contains(&name) { Expected::Admitted } else { FORBIDDEN }
-            } else if is_clock {
+            } else if is_clock || operation.path == "/api/v3/sign-in-links" {
                 FORBIDDEN
             } else {
                 own(operation)
@@ -224,6 +276,14 @@ async fn every_operation_admits_whom_its_description_names() {
             operation.path
         );
         for visitor in &visitors {
+            // It would end the sessions of the next cases. `api::sessions` signs out.
+            if visitor.session.is_some()
+                && operation.path.ends_with("/sessions")
+                && operation.method == "DELETE"
+                || visitor.session.is_some() && operation.path.ends_with("/sessions/current")
+            {
+                continue;
+            }
             let (found, body) = visitor.visit(&world, operation).await;
             let mut expected = (visitor.expected)(operation);
             if operation.path.starts_with("/v2/") && matches!(expected, Expected::Unknown(_)) {

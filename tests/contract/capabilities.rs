@@ -19,7 +19,7 @@ struct Capability {
     functions: &'static [&'static str],
 }
 
-const CAPABILITIES: [Capability; 10] = [
+const CAPABILITIES: [Capability; 11] = [
     Capability {
         call: ".with_payments()",
         variable: Some("STRIPE_SECRET_ARN:"),
@@ -85,6 +85,13 @@ const CAPABILITIES: [Capability; 10] = [
         functions: &["webhook-delivery", "webhooks"],
     },
     Capability {
+        call: ".with_mail()",
+        variable: Some("MAIL_FROM:"),
+        policy: &["ses:SendEmail", "ses:FromAddress"],
+        features: &["mail"],
+        functions: &["sessions", "team"],
+    },
+    Capability {
         call: ".with_cursors()",
         variable: Some("CURSOR_KEY:"),
         policy: &[],
@@ -95,11 +102,12 @@ const CAPABILITIES: [Capability; 10] = [
 
 /// Crates that are in a function's dependency tree only with one of these features of `app`. Jobs may depend on the rooms
 /// below them.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("aws-sdk-eventbridge", &["event-bus"]),
     ("aws-sdk-kms", &["kms"]),
     ("aws-sdk-s3", &["files"]),
     ("aws-sdk-secretsmanager", &["jobs", "payments"]),
+    ("aws-sdk-sesv2", &["mail"]),
     ("aws-sdk-sqs", &["queues"]),
     ("krilla", &["exports"]),
     ("reqwest", &["jobs", "payments"]),

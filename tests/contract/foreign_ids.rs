@@ -13,8 +13,8 @@ struct Owner<'a> {
     id: String,
 }
 
-/// Operations with an id in the path that belongs to no organisation.
-const WITHOUT: [&str; 2] = ["/api/v3/credits/statements/{month}", "/admin/v1/"];
+/// Operations with an id in the path that belongs to no organisation. Sessions belong to one key or member: `api::sessions`.
+const WITHOUT: [&str; 3] = ["/api/v3/credits/statements/{month}", "/api/v3/sessions/{id}", "/admin/v1/"];
 
 impl Owner<'_> {
     async fn made(&self, path: &str, body: Value, field: &str) -> String {

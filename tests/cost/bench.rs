@@ -25,7 +25,7 @@ async fn main() {
         std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(50_000).max(3 * THOUSAND);
     let folder = tempfile::tempdir().unwrap();
     let data = DataLocation::Folder(folder.path().to_owned());
-    let options = Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None };
+    let options = Options { port: 0, data, seed: Seed::Demo, now: None, mail: false, endpoint: None };
     let machine = LocalMachine::start(options).await.unwrap();
     let (client, url) = (client(), machine.base_url());
     let org = machine.keys.organisation_id.clone().unwrap();

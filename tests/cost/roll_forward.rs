@@ -44,7 +44,7 @@ async fn an_account_and_month_cost_some_reads_and_a_write() {
 #[tokio::test]
 async fn a_report_is_one_query() {
     let (data, now) = (DataLocation::Memory, Some(at("2024-01-15T10:30:00Z")));
-    let options = Options { port: 0, data, seed: Seed::Empty, now, endpoint: None };
+    let options = Options { port: 0, data, seed: Seed::Empty, now, mail: false, endpoint: None };
     let world = World::running(LocalMachine::start(options).await.unwrap()).await;
     world.open(100).await;
     world.pass(20 * 86_400).await;

@@ -35,6 +35,7 @@ mod request;
 mod role;
 mod rollups;
 mod seal;
+mod session;
 mod settings_table;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
@@ -63,6 +64,7 @@ pub use records::{RecordPageCost, project_all, record_page_cost, records_without
 pub use recovery::{RecoveryFigures, debits_of, debits_without_records, recover};
 pub use request::ApiRequest;
 pub use seal::PlainSeal;
+pub use session::Browser;
 pub use units::{UnitMeter, Units};
 pub use warm::WarmProcess;
 pub use world::{ApiAnswer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};

@@ -160,6 +160,8 @@ impl TestProcess {
             seal: Arc::new(PlainSeal),
             files: Arc::new(self.files.clone()),
             dashboard: None,
+            is_https: false,
+            mailer: None,
             exports: Arc::new(self.exports.clone()),
             sender: Arc::new(WebhookClient::new(AddressPolicy::Public)),
         })

@@ -66,14 +66,35 @@ impl World {
 
     /// A machine with the demo data that waits for webhook endpoints as long as a test may take.
     pub async fn patient() -> Self {
-        let options =
-            Options { port: 0, data: DataLocation::Memory, seed: Seed::Demo, now: None, endpoint: None };
+        let options = Options {
+            port: 0,
+            data: DataLocation::Memory,
+            seed: Seed::Demo,
+            now: None,
+            mail: false,
+            endpoint: None,
+        };
         let limits = PostTimeouts { whole: PATIENCE, connect: PATIENCE };
         Self::running(LocalMachine::start_with(options, limits).await.unwrap()).await
     }
 
+    /// A machine that sends mails, to `/_local/mail`.
+    pub async fn with_mail(now: &str) -> Self {
+        let now = Some(now.parse().unwrap());
+        let options = Options {
+            port: 0,
+            data: DataLocation::Memory,
+            seed: Seed::Demo,
+            now,
+            mail: true,
+            endpoint: None,
+        };
+        Self::running(LocalMachine::start(options).await.unwrap()).await
+    }
+
     async fn start(now: Option<DateTime<Utc>>, endpoint: Option<String>) -> Self {
-        let options = Options { port: 0, data: DataLocation::Memory, seed: Seed::Demo, now, endpoint };
+        let options =
+            Options { port: 0, data: DataLocation::Memory, seed: Seed::Demo, now, mail: false, endpoint };
         Self::running(LocalMachine::start(options).await.unwrap()).await
     }
 

@@ -65,7 +65,7 @@ pub(super) async fn issue(
     app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
     // What is wrong with the request is said before its key is claimed.
-    let origin = |request, at| KeyOrigin { by: operator.key, request, at };
+    let origin = |request, at| KeyOrigin { by: operator.key.into(), request, at };
     intent
         .body
         .clone()

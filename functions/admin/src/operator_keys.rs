@@ -101,7 +101,7 @@ pub(super) async fn create_operator_key(
     let wanted = ApiKey {
         name: Some(body.name),
         role: Some(body.role.unwrap_or(OperatorRole::Read)),
-        created_by: Some(operator.key),
+        created_by: Some(operator.key.into()),
         expires_at,
         allowed_ips: body.allowed_ips.unwrap_or_default(),
         ..ApiKey::new(KeyId::from(id), None, BTreeSet::new(), &secret, now)

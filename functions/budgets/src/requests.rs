@@ -83,7 +83,7 @@ pub(super) async fn request_budget(
         budget: budget.id,
         amount: body.amount.into(),
         reason: body.reason,
-        asked_by: caller.key.to_string(),
+        asked_by: caller.by.to_string(),
         created_at: id.time(),
         status: BudgetRequestStatus::Open,
     };
@@ -151,7 +151,7 @@ pub(super) async fn approve_budget_request(
     let amount = body.amount.map_or(request.amount, Credits::from);
     let end = body.until.unwrap_or(RaiseEnd::Reset);
     let until = budget.as_ref().and_then(|budget| end.of(budget.period, moment.now));
-    let status = BudgetRequestStatus::Approved { amount, until, by: caller.key.to_string(), at: moment.now };
+    let status = BudgetRequestStatus::Approved { amount, until, by: caller.by.to_string(), at: moment.now };
     let wanted = BudgetRequest { status, ..request };
     let raise = |budget: Budget| budget.raised(amount, until, moment.now);
     let is_gone = budget.is_none();
@@ -192,7 +192,7 @@ pub(super) async fn decline_budget_request(
     let (account, moment) = (caller.account, caller.call.moment);
     let request = find(&app, &caller, path).await?;
     let budget = app.ledger.budget(account, request.budget).await?.ok_or(GONE)?;
-    let status = BudgetRequestStatus::Declined { by: caller.key.to_string(), at: moment.now };
+    let status = BudgetRequestStatus::Declined { by: caller.by.to_string(), at: moment.now };
     let wanted = BudgetRequest { status: status.clone(), ..request };
     let answered = app.ledger.answer_budget_request(account, wanted.id, status).await?;
     let answered = answered.ok_or(BudgetRequestId::NOT_FOUND)?;

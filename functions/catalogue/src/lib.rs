@@ -50,7 +50,7 @@ impl FromRequestParts<Arc<App>> for Asks {
         }
         match Caller::<Buyer>::from_request_parts(parts, app).await {
             Ok(caller) => Ok(Self(Some(caller.account.org))),
-            Err(ApiError::Denied(_) | ApiError::InvalidKey | ApiError::MissingKey) => Ok(Self(None)),
+            Err(ApiError::Denied(_) | ApiError::Unidentified(_)) => Ok(Self(None)),
             Err(error) => Err(error),
         }
     }

@@ -97,7 +97,10 @@ pub(super) async fn batch(
     intent: Idempotent<BatchRequest, BATCH_BYTES_MAX>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
-    let BatchRequest { items, mode } = intent.body;
+    let BatchRequest { mut items, mode } = intent.body;
+    for (place, item) in items.iter_mut().enumerate() {
+        item.member_id = caller.counts_to(item.member_id.take(), &format!("items[{place}]."))?;
+    }
     let mode = mode.unwrap_or_default();
     if let Err(problem) = check(&items, moment.now) {
         super::require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
@@ -105,13 +108,7 @@ pub(super) async fn batch(
     let asked = items;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let Priced { request, items } = priced(&asked, mode, &catalogue.prices, moment.now)?;
-    let details = Details {
-        items,
-        key_id: Some(caller.key),
-        super_admin: caller.super_admin(),
-        request_id: Some(caller.call.id.to_string()),
-        ..Details::default()
-    };
+    let details = Details { items, ..caller.details() };
     if mode == BatchMode::Partial {
         // Items are refused one by one, so the account must be current.
         app.ledger.current(caller.account, moment).await?;

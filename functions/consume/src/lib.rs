@@ -57,14 +57,13 @@ async fn consume(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let asked = intent.body;
+    let mut asked = intent.body;
+    asked.member_id = caller.counts_to(asked.member_id.take(), "")?;
     if let Err(problem) = asked.check("", moment.now) {
         require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
     }
-    let (request, mut details) = asked.priced(&catalogue.prices, moment.now)?;
-    details.key_id = Some(caller.key);
-    details.super_admin = caller.super_admin();
-    details.request_id = Some(caller.call.id.to_string());
+    let (request, details) = asked.priced(&catalogue.prices, moment.now)?;
+    let details = caller.signs(details);
     let key = ClaimKey::Caller(intent.key);
     let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
     let decide =

@@ -100,10 +100,10 @@ async fn make_hold(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let (request, mut details) = intent.body.priced(&catalogue.prices, moment.now)?;
-    details.key_id = Some(caller.key);
-    details.super_admin = caller.super_admin();
-    details.request_id = Some(caller.call.id.to_string());
+    let mut asked = intent.body;
+    asked.member_id = caller.counts_to(asked.member_id.take(), "")?;
+    let (request, details) = asked.priced(&catalogue.prices, moment.now)?;
+    let details = caller.signs(details);
     if let Some(end) = details.expires_at {
         // The job comes first, so that a crash before the answer cannot leave the hold without an end.
         app.ledger.schedule(Job::Calendar(caller.account), end).await?;
@@ -221,12 +221,7 @@ async fn draw_down(
     let DrawRequest { why, key, fingerprint: asked } = request;
     let moment = caller.call.moment;
     let hold = find(app, caller, id).await?;
-    let details = Details {
-        key_id: Some(caller.key),
-        super_admin: caller.super_admin(),
-        request_id: Some(caller.call.id.to_string()),
-        ..hold_details(&hold)
-    };
+    let details = caller.signs(hold_details(&hold));
     let claim = Claim { key: &ClaimKey::Caller(key), fingerprint: &asked, details: &details };
     let asking = DrawdownRequest { claim, why, moment };
     match app.ledger.draw_down(caller.account, &hold, asking, decide).await {

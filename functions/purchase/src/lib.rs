@@ -135,8 +135,9 @@ impl CallersOrder<'_> {
         let rate = self.checkout.rate(caller.account.org, offer.price, moment).await?;
         let purchase = domain::Purchase {
             rate,
-            key_id: Some(caller.key),
+            key_id: caller.by.key(),
             super_admin: caller.super_admin(),
+            requested_by: caller.by.member(),
             request_id: Some(caller.call.id.to_string()),
             ..domain::Purchase::begun(id, offer, intent.body.payment_method, made.at)
         };

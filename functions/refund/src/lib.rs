@@ -134,13 +134,7 @@ async fn settle<S: Needs>(
     key: IdempotencyKey,
     fingerprint: Fingerprint,
 ) -> Result<Reply, ApiError> {
-    let details = Details {
-        description: request.note.clone(),
-        key_id: Some(caller.key),
-        super_admin: caller.super_admin(),
-        request_id: Some(caller.call.id.to_string()),
-        ..Details::default()
-    };
+    let details = Details { description: request.note.clone(), ..caller.details() };
     let claim = Claim { key: &ClaimKey::Caller(key), fingerprint: &fingerprint, details: &details };
     let refunded = app.ledger.refund(caller.account, &request, claim, caller.call.moment).await?;
     let settled = refunded.ok_or(EntryId::NOT_FOUND)?.settled;

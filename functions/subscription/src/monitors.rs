@@ -137,6 +137,7 @@ pub(super) async fn create_monitor(
     let NewMonitor { operation, resource_id, customer_id, member_id, service, metadata } = intent.body;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let (operation, _) = catalogue.prices.monthly(&operation, moment.now)?;
+    let member_id = caller.counts_to(member_id, "")?;
     let last = app.ledger.last_monitor(caller.account).await?.map_or(EntryId::FIRST, EntryId::from);
     let (key, details) = (ClaimKey::Caller(intent.key), Details::default());
     let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
@@ -151,7 +152,7 @@ pub(super) async fn create_monitor(
             member_id,
             service,
             metadata,
-            key_id: Some(caller.key),
+            key_id: caller.by.key(),
             super_admin: caller.super_admin(),
         },
         made_at: made.at,

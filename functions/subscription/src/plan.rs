@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{ChangePlanCause, Details, PlanId};
+use domain::{ChangePlanCause, PlanId};
 use scrip_http::{ApiError, App, Caller, Once, QueryParams, Reply, may};
 use serde::Deserialize;
 use store::Unsettled;
@@ -79,11 +79,6 @@ pub(super) async fn change_subscription(
     if is_preview {
         return preview(&app, account, change, moment).await;
     }
-    let details = Details {
-        key_id: Some(caller.key),
-        super_admin: caller.super_admin(),
-        request_id: Some(caller.call.id.to_string()),
-        ..Details::default()
-    };
+    let details = caller.details();
     carry_out(&app, change, PlanChangeContext { account, request: id, details, moment }).await
 }

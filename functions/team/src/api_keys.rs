@@ -97,11 +97,11 @@ pub(super) async fn create_api_key(
     }
     let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
     let now = caller.call.arrived_at();
-    let origin = KeyOrigin { by: caller.key, request: id, at: now };
+    let origin = KeyOrigin { by: caller.by, request: id, at: now };
     let wanted = body.key(account.org, &secret, origin)?;
     wanted.is_within(caller.scopes())?;
     let (key, is_new) = issued_key(app.settings.issue_unanswered(&secret, &wanted).await?)?;
-    let created = notice(&key, caller.key, ApiKeyAction::Created);
+    let created = notice(&key, caller.by, ApiKeyAction::Created);
     app.ledger.emit(ledger_of(account, &key), &created, moment).await?;
     let listed = ListedKey { key, last_used: None, previous: None };
     WithSecret::reply(ApiKeyView::of(listed, now), Some(&secret).filter(|_| is_new))
@@ -160,7 +160,7 @@ pub(super) async fn change_api_key(
     let may = |key: &ApiKey| key.is_within(caller.scopes());
     let key = changed_key(app.settings.change_key(Some(account.org), key.key_id, &change, may).await?)?;
     if change != ApiKeyChange::default() {
-        let notice = notice(&key, caller.key, ApiKeyAction::Changed(id));
+        let notice = notice(&key, caller.by, ApiKeyAction::Changed(id));
         app.ledger.emit(ledger_of(account, &key), &notice, moment).await?;
     }
     Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous }, now))
@@ -184,7 +184,7 @@ pub(super) async fn revoke_api_key(
     let (account, moment, now) = (caller.account, caller.call.moment, caller.call.arrived_at());
     let ListedKey { key, last_used, .. } = find(&app, account, id).await?;
     let key = changed_key(app.settings.revoke(Some(account.org), key.key_id, now).await?)?;
-    let revoked = notice(&key, caller.key, ApiKeyAction::Revoked);
+    let revoked = notice(&key, caller.by, ApiKeyAction::Revoked);
     app.ledger.emit(ledger_of(account, &key), &revoked, moment).await?;
     Reply::ok(&ApiKeyView::of(ListedKey { key, last_used, previous: None }, now))
 }

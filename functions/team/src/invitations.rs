@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use domain::{
     AccountId, Invitation, InvitationId, InvitationState, InvitationStatus, InvitationToken, Member,
-    MemberId, MemberNotice, Mode, Notification, Reference,
+    MemberId, MemberNotice, Mode, Notification, Reference, SessionId, SignIn, SignInKind, SignInOwner,
+    SignInToken,
 };
 use scrip_http::{
     ApiError, App, Caller, Id, InvitationView, InvitationWithToken, JsonBody, Listing, MemberView,
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use store::{Accepted, BudgetChanged, Invited, Moment, Withdrawn, secret_bytes};
 use utoipa::{IntoParams, ToSchema};
 
+use super::mails::send_invitation;
 use super::members::{at_arrival, sees_members};
 
 #[derive(Deserialize, IntoParams)]
@@ -97,7 +99,7 @@ pub(super) async fn invite_member(
         email,
         role,
         limit,
-        invited_by: caller.key,
+        invited_by: caller.by,
         hash: token.hash(),
         state: InvitationState::Open,
     };
@@ -129,8 +131,11 @@ pub(super) async fn invite_member(
     }
     let notice = MemberNotice::Invited(invitation.clone());
     app.ledger.emit(account, &Notification::Member(notice.into()), caller.call.moment).await?;
+    if is_new && send_invitation(&app, &invitation, &token).await? {
+        return InvitationWithToken::mailed(InvitationView::of(invitation, moment.now));
+    }
     let about = InvitationView::of(invitation, moment.now);
-    InvitationWithToken::reply(about, Some(&token).filter(|_| is_new), app.dashboard.as_deref())
+    InvitationWithToken::reply(about, Some(&token).filter(|_| is_new), &app)
 }
 
 /// Withdraws an invitation and gives back its seat. Your own key needs every scope of the invitation's role. It stays in the
@@ -170,8 +175,8 @@ pub(super) async fn withdraw_invitation(
     }
 }
 
-/// Accepts an invitation: makes you a member. It takes no API key; the token is the proof that you were invited. It works
-/// once.
+/// Accepts an invitation: makes you a member, and signs you in. It takes no API key; the token is the proof that you were
+/// invited. It works once. The answer sets the cookie of a session; GET /api/v3/sessions/current reads it.
 #[utoipa::path(
     post,
     path = "/api/v3/invitations/accept",
@@ -194,7 +199,12 @@ pub(super) async fn accept_invitation(
     match app.settings.accept(&token, name, now).await? {
         Accepted::Joined(member) => {
             tell_joined(&app, &member, moment).await?;
-            Reply::created(&MemberView::from(*member), false)
+            let owner = SignInOwner::Member(member.org, member.member_id);
+            let id = SessionId::new(now, store::random());
+            let token = SignInToken::new(SignInKind::Session, owner, id, secret_bytes()?);
+            let session = SignIn::session(&token, None, None, now);
+            app.settings.add_sign_in(owner, &session, moment).await?;
+            Ok(Reply::created(&MemberView::from(*member), false)?.signs_in(&token, &session, now, &app))
         }
         Accepted::Absent => Err(NO_TOKEN),
         Accepted::Closed => Err(ApiError::Conflict("the organisation is closed, and takes no new members")),

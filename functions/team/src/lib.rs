@@ -3,12 +3,13 @@
 
 mod api_keys;
 mod invitations;
+mod mails;
 mod members;
 mod rolls;
 
 use std::sync::Arc;
 
-use domain::{AccountId, ApiKey, ApiKeyAction, ApiKeyNotice, KeyId, Mode, Notification};
+use domain::{AccountId, Actor, ApiKey, ApiKeyAction, ApiKeyNotice, KeyId, Mode, Notification};
 use scrip_http::{ApiError, App, Id, PathId};
 use store::ListedKey;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,6 +46,6 @@ fn ledger_of(caller: AccountId, key: &ApiKey) -> AccountId {
 }
 
 /// The event about something that was done with a key.
-fn notice(key: &ApiKey, by: KeyId, action: ApiKeyAction) -> Notification {
+fn notice(key: &ApiKey, by: Actor, action: ApiKeyAction) -> Notification {
     Notification::ApiKey(Box::new(ApiKeyNotice { key: key.clone(), by, action }))
 }

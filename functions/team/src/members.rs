@@ -125,7 +125,7 @@ pub(super) async fn change_member(
     let changed = app.settings.change_member(account.org, visible(account, path)?, &change, may).await?;
     let member = changed_member(changed)?;
     if change != MemberChange::default() {
-        let notice = MemberNotice::Changed(member.clone(), caller.key, id);
+        let notice = MemberNotice::Changed(member.clone(), caller.by, id);
         app.ledger.emit(account, &Notification::Member(notice.into()), moment).await?;
     }
     Reply::ok(&MemberView::from(member))
@@ -154,7 +154,7 @@ pub(super) async fn remove_member(
     let may = |member: &Member| member.role.is_within(caller.scopes());
     let removed = app.settings.remove_member(account.org, visible(account, id)?, now, may).await?;
     let member = changed_member(removed)?;
-    let notice = MemberNotice::Removed(member.clone(), caller.key);
+    let notice = MemberNotice::Removed(member.clone(), caller.by);
     app.ledger.emit(account, &Notification::Member(notice.into()), moment).await?;
     Reply::ok(&MemberView::from(member))
 }

@@ -41,7 +41,7 @@ pub(super) async fn roll_api_key(
     let may = |key: &ApiKey| key.is_within(caller.scopes());
     let rolled = app.settings.roll_key(Some(account.org), known.key.key_id, roll, may).await?;
     let (RolledSecrets { key, previous }, is_new) = rolled_key(rolled)?;
-    let rolled = notice(&key, caller.key, ApiKeyAction::Rolled(id));
+    let rolled = notice(&key, caller.by, ApiKeyAction::Rolled(id));
     app.ledger.emit(ledger_of(account, &key), &rolled, moment).await?;
     let listed = ListedKey { key, last_used: known.last_used, previous };
     WithSecret::reply(ApiKeyView::of(listed, now), Some(&secret).filter(|_| is_new))

@@ -6,7 +6,7 @@ use app::stripe;
 use axum::Router;
 use domain::{AddressPolicy, ExportKey};
 use jobs::RenewalTask;
-use ports::{FileStore, NoFiles};
+use ports::{FileStore, Mailer, NoFiles};
 use scrip_http::{App, CursorKey};
 use scrip_payments::simulated::SignedEvent;
 use scrip_payments::{Providers, RechargeRequest, Simulated};
@@ -42,6 +42,7 @@ pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
         ("admin", admin::routes()),
         ("payments", payments::routes()),
         ("purchase", purchase::routes()),
+        ("sessions", sessions::routes()),
         ("settings", settings::routes()),
         ("statements", statements::routes()),
         ("subscription", subscription::routes()),
@@ -121,6 +122,8 @@ pub(crate) struct AppParts {
     cursors: CursorKey,
     /// Where files of exports are kept; nowhere while a history is made.
     pub(crate) files: Arc<dyn FileStore>,
+    /// Sends mails; `None` where none is sent.
+    pub(crate) mailer: Option<Arc<dyn Mailer>>,
 }
 
 impl AppParts {
@@ -134,7 +137,7 @@ impl AppParts {
         let seal = LocalKms::new(saved.webhook_key.get_or_insert_with(fresh_key))?;
         let cursors = CursorKey::new(saved.cursor_key.get_or_insert_with(fresh_key).clone())?;
         let sender = WebhookClient::new(AddressPolicy::AndLoopback).limited(limits);
-        Ok(Self { clock, provider, seal, sender, cursors, files: Arc::new(NoFiles) })
+        Ok(Self { clock, provider, seal, sender, cursors, files: Arc::new(NoFiles), mailer: None })
     }
 }
 
@@ -161,6 +164,8 @@ pub(crate) fn app(
         files: parts.files,
         exports: Arc::new(QueuePort::new(queues.exports.clone(), Delay::Ignored)),
         dashboard: None,
+        is_https: false,
+        mailer: parts.mailer,
         cursors: parts.cursors,
     }))
 }

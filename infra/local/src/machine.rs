@@ -20,7 +20,9 @@ use crate::assembly::{AppParts, app, functions};
 use crate::capacity::{Meter, ROUTE};
 use crate::clock::LocalClock;
 use crate::demo::{DemoKeys, fill};
-use crate::emulation::{Scheduler, StreamReader, ask_for_reversals, deliver_to_all, release_leases};
+use crate::emulation::{
+    Mailbox, Scheduler, StreamReader, ask_for_reversals, deliver_to_all, mail_routes, release_leases,
+};
 use crate::engine::Engine;
 use crate::files::LocalFiles;
 use crate::first_start::{FirstStart, Foundation};
@@ -68,6 +70,10 @@ impl LocalMachine {
         let files = LocalFiles::open(options.folder().as_deref(), format!("http://{address}"), secret)?;
         let mut parts = AppParts::new(clock.clone(), provider.clone(), &mut saved, limits)?;
         parts.files = Arc::new(files.clone());
+        let mailbox = Mailbox::default();
+        if options.mail {
+            parts.mailer = Some(Arc::new(mailbox.clone()));
+        }
         let app = app(&config, parts, &queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = load_seed(&app, &options, &mut saved, &file).await?;
@@ -85,7 +91,8 @@ impl LocalMachine {
         let functions = functions();
         let openapi = Arc::new(describe(functions.get_openapi())?);
         let (port, inbox) = (address.port(), Inbox::default());
-        let state = MachineState { port, scheduler, provider, files, inbox, meter: meter.clone(), openapi };
+        let state =
+            MachineState { port, scheduler, provider, files, inbox, mailbox, meter: meter.clone(), openapi };
         meter.reset();
         let router = finish(functions.merge(routes(state.clone()).into()), app.clone());
         let router = router.layer(from_fn_with_state(meter, measure));

@@ -41,6 +41,9 @@ struct ScripArguments {
     /// How many debits the history of a showcase has.
     #[arg(long, value_name = "COUNT", default_value_t = ShowcaseScale::FULL.transactions, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     transactions: u32,
+    /// Sends mails (invitations, links to sign in) to `/_local/mail`, and shows their links no more.
+    #[arg(long)]
+    mail: bool,
     /// A time at which the clock stands still, such as 2024-01-15T10:30:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<DateTime<Utc>>,
@@ -287,6 +290,7 @@ async fn run(arguments: ScripArguments) -> anyhow::Result<()> {
             Seed::Demo | Seed::Empty => arguments.seed,
         },
         now: arguments.now,
+        mail: arguments.mail,
         endpoint: std::env::var("AWS_ENDPOINT_URL_DYNAMODB").ok().filter(|endpoint| !endpoint.is_empty()),
     };
     let machine = LocalMachine::start(options).await?;

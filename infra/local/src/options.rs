@@ -19,6 +19,8 @@ pub struct Options {
     pub seed: Seed,
     /// The time at which the clock stands still; `None` keeps the clock of the data folder.
     pub now: Option<DateTime<Utc>>,
+    /// Whether mails are sent: to `/_local/mail`.
+    pub mail: bool,
     /// The endpoint of a DynamoDB to use in place of the embedded one.
     pub endpoint: Option<String>,
 }

@@ -11,7 +11,7 @@ use scrip_http::{ApiError, App, Clock, Instant, JsonBody, Reply, RequestContext,
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::emulation::{advance, run_due};
+use crate::emulation::{advance, mail_routes, run_due};
 use crate::error::machine_failed;
 use crate::state::MachineState;
 use crate::visitors::only_from_here;
@@ -31,6 +31,7 @@ pub(crate) fn routes(state: MachineState) -> Router<Arc<App>> {
         .merge(payments::routes(state.provider.clone()))
         .merge(files::routes(state.files.clone()))
         .merge(inbox::routes(state.inbox.clone()))
+        .merge(mail_routes(state.mailbox.clone()))
         .layer(from_fn_with_state(state.port, only_from_here))
         .layer(Extension(state))
 }

@@ -6,7 +6,7 @@ use scrip_payments::Simulated;
 use serde_json::Value;
 
 use crate::capacity::Meter;
-use crate::emulation::Scheduler;
+use crate::emulation::{Mailbox, Scheduler};
 use crate::files::LocalFiles;
 use crate::inbox::Inbox;
 
@@ -19,6 +19,7 @@ pub(crate) struct MachineState {
     pub(crate) provider: Simulated,
     pub(crate) files: LocalFiles,
     pub(crate) inbox: Inbox,
+    pub(crate) mailbox: Mailbox,
     pub(crate) meter: Meter,
     pub(crate) openapi: Arc<Value>,
 }

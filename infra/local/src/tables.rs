@@ -54,13 +54,12 @@ async fn make(client: &Client, tables: Tables<'_>, items_expire: bool) -> anyhow
         .stream_enabled(true)
         .stream_view_type(StreamViewType::NewAndOldImages)
         .build()?;
-    for (table, stream) in [(tables.ledger, Some(stream)), (tables.activity, None)] {
+    for (table, stream) in [(tables.ledger, Some(stream)), (tables.activity, None), (tables.settings, None)] {
         if create_one(client, table, stream).await? && items_expire {
             let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build()?;
             client.update_time_to_live().table_name(table).time_to_live_specification(ttl).send().await?;
         }
     }
-    create_one(client, tables.settings, None).await?;
     Ok(())
 }
 

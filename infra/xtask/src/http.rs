@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) replayed: bool,
+    /// What a browser would send back of the cookie that it sets.
+    pub(crate) cookie: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -60,10 +62,12 @@ impl HttpCall<'_> {
         };
         let mut answer = answer.with_context(|| name.clone())?;
         let replayed = answer.headers().contains_key("idempotent-replayed");
+        let cookie = answer.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
+        let cookie = cookie.and_then(|cookie| cookie.split(';').next()).map(str::to_owned);
         let text = answer.body_mut().read_to_string().with_context(|| name.clone())?;
         let status = answer.status().as_u16();
         let body = serde_json::from_str(&text).with_context(|| format!("{name}: {status} {text}"))?;
-        Ok(HttpAnswer { status, replayed, body })
+        Ok(HttpAnswer { status, replayed, cookie, body })
     }
 }
 

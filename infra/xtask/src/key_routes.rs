@@ -118,3 +118,31 @@ pub(crate) fn manage_keys(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Resu
     ensure!(listed.at("/data/0/status")? == "revoked", "{}", listed.body);
     Ok(())
 }
+
+/// A person signs in with a key, makes a link, signs in with it, and signs out everywhere: for an organisation and as an
+/// operator.
+pub(crate) fn sign_in_and_out(api: &Gateway<'_>, key: &str, operator: &str) -> Result<()> {
+    let anonymous = RouteCaller { api, key: None };
+    for (base, key) in [("/api/v3", key), ("/admin/v1", operator)] {
+        let sessions = format!("{base}/sessions");
+        let sign_in = |body: &serde_json::Value| anonymous.post(&sessions, "route-sign-in", body);
+        let first = sign_in(&json!({ "key": key }))?;
+        let current = anonymous.call_in(&first, "GET", &format!("{sessions}/current"), 200)?;
+        ensure!(current.at("/data/csrfToken")? == first.at("/data/csrfToken")?, "{}", current.body);
+        let link = anonymous.call_in(&first, "POST", &format!("{base}/sign-in-links"), 201)?;
+        let second = sign_in(&json!({ "link": link.at("/data/token")? }))?;
+        let id = first.at("/data/sessionId")?;
+        anonymous.call_in(&second, "DELETE", &format!("{sessions}/{id}"), 200)?;
+        anonymous.call_in(&first, "GET", &sessions, 401)?;
+        let third = sign_in(&json!({ "key": key }))?;
+        anonymous.call_in(&third, "DELETE", &format!("{sessions}/current"), 200)?;
+        let left = anonymous.call_in(&second, "GET", &sessions, 200)?;
+        ensure!(left.body.pointer("/data/1").is_none(), "{}", left.body);
+        anonymous.call_in(&second, "DELETE", &sessions, 200)?;
+        anonymous.call_in(&second, "GET", &sessions, 401)?;
+    }
+    // This machine sends no mail.
+    let body = json!({ "email": "route@example.com" });
+    anonymous.post_for(409, "/api/v3/sign-in-mails", "route-mail", &body)?;
+    Ok(())
+}

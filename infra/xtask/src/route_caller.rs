@@ -87,6 +87,21 @@ impl RouteCaller<'_> {
         self.send(HttpCall { method: "PATCH", url, headers: vec![], body: Some(body.clone()) }, 200)
     }
 
+    /// A request of a page in the session that an answer has begun.
+    pub(crate) fn call_in(
+        &self,
+        session: &HttpAnswer,
+        method: &str,
+        path: &str,
+        status: u16,
+    ) -> Result<HttpAnswer> {
+        let cookie = session.cookie.clone().context("the answer sets no cookie")?;
+        let csrf = session.at("/data/csrfToken")?.to_owned();
+        let headers = vec![("Cookie", cookie), ("Scrip-CSRF-Token", csrf)];
+        let body = (method == "POST").then(|| serde_json::json!({}));
+        self.send(HttpCall { method, url: format!("{}{path}", self.api.url), headers, body }, status)
+    }
+
     fn send(&self, mut call: HttpCall<'_>, status: u16) -> Result<HttpAnswer> {
         let name = format!("{} {}", call.method, call.url);
         call.headers.extend(self.key.map(|key| ("Authorization", format!("Bearer {key}"))));

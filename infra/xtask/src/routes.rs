@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::key_routes::{invite_members, keep_to_budgets, manage_keys, manage_operators};
+use crate::key_routes::{invite_members, keep_to_budgets, manage_keys, manage_operators, sign_in_and_out};
 use crate::machine::ScripProcess;
 use crate::project::Project;
 use crate::route_caller::{Gateway, RouteCaller};
@@ -219,6 +219,7 @@ fn use_another_organisation(api: &Gateway<'_>, key: &str) -> Result<()> {
         operator.post(&format!("{organisation}/keys"), &name, &json!({ "mode": mode, "scopes": scopes }))
     };
     let (live, test) = (issue("live")?, issue("test")?);
+    sign_in_and_out(api, live.at("/data/key")?, key)?;
     let live = RouteCaller { api, key: Some(live.at("/data/key")?) };
     let test = RouteCaller { api, key: Some(test.at("/data/key")?) };
     change_plan(&live, &test)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::ExportKey;
-use ports::{Bus, Clock, FileStore, NoBus, NoFiles, NoQueue, NoSeal, Queue, Seal, SystemClock};
+use ports::{Bus, Clock, FileStore, Mailer, NoBus, NoFiles, NoQueue, NoSeal, Queue, Seal, SystemClock};
 use store::{Activity, Ledger, Settings};
 
 use crate::environment::{connection, optional, variable};
@@ -32,6 +32,10 @@ pub struct App {
     pub exports: Arc<dyn Queue<ExportKey>>,
     /// The address of the dashboard; `None` where there is none.
     pub dashboard: Option<String>,
+    /// Whether callers reach it over HTTPS. Its cookies are sent over HTTPS only then.
+    pub is_https: bool,
+    /// Sends mails; `None` where none is sent.
+    pub mailer: Option<Arc<dyn Mailer>>,
     /// The payment providers.
     #[cfg(feature = "payments")]
     pub providers: scrip_payments::Providers,
@@ -68,6 +72,8 @@ impl App {
             files: Arc::new(NoFiles),
             exports: Arc::new(NoQueue),
             dashboard: None,
+            is_https: true,
+            mailer: None,
             #[cfg(feature = "payments")]
             providers: scrip_payments::Providers {
                 live: Arc::new(scrip_payments::NoProvider),
@@ -84,7 +90,7 @@ impl App {
         })
     }
 
-    /// Adds the address of the dashboard, to which links of invitations lead: `DASHBOARD_URL`. Without it they are paths.
+    /// Adds the address of the dashboard, to which links of invitations and for signing in lead: `DASHBOARD_URL`. Without it they are paths.
     #[must_use]
     pub fn with_dashboard(self) -> Self {
         Self { dashboard: optional("DASHBOARD_URL"), ..self }

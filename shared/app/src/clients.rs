@@ -1,4 +1,4 @@
-//! The capabilities that are one AWS client each: queues, the event bus, files and the key of webhook secrets. One whose
+//! The capabilities that are one AWS client each: queues, the event bus, files, mails and the key of webhook secrets. One whose
 //! variable is not set stays absent.
 
 use std::sync::Arc;
@@ -42,6 +42,19 @@ impl App {
         let Some(key) = optional("WEBHOOK_KEY_ARN") else { return Ok(self) };
         let key = aws::KmsKey { key, connection: connection("AWS_ENDPOINT_URL_KMS")? };
         Ok(Self { seal: Arc::new(aws::Kms::new(key)), ..self })
+    }
+}
+
+#[cfg(feature = "mail")]
+impl App {
+    /// Adds the sender of mails: `MAIL_FROM`, the address that they are from.
+    ///
+    /// # Errors
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_mail(self) -> Result<Self, MissingVariable> {
+        let Some(from) = optional("MAIL_FROM") else { return Ok(self) };
+        let sender = aws::Sender { from, connection: connection("AWS_ENDPOINT_URL_SESV2")? };
+        Ok(Self { mailer: Some(Arc::new(aws::Ses::new(sender))), ..self })
     }
 }
 

@@ -2,7 +2,7 @@
 //! reads environment variables.
 
 mod app;
-#[cfg(any(feature = "event-bus", feature = "files", feature = "kms", feature = "queues"))]
+#[cfg(any(feature = "event-bus", feature = "files", feature = "kms", feature = "mail", feature = "queues"))]
 mod clients;
 mod cursor;
 #[cfg(feature = "dispatch")]

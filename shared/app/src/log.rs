@@ -12,7 +12,7 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 36] = [
+const OURS: [&str; 37] = [
     "app",
     "aws",
     "domain",
@@ -42,6 +42,7 @@ const OURS: [&str; 36] = [
     "reconcile",
     "refund",
     "renewal",
+    "sessions",
     "settings",
     "statements",
     "subscription",

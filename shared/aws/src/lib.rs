@@ -10,6 +10,8 @@ mod kms;
 mod s3;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
+#[cfg(feature = "ses")]
+mod ses;
 #[cfg(feature = "sqs")]
 mod sqs;
 
@@ -23,5 +25,7 @@ pub use kms::{Kms, KmsKey};
 pub use s3::{Bucket, S3};
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{ManagedSecret, SecretsManager};
+#[cfg(feature = "ses")]
+pub use ses::{Sender, Ses};
 #[cfg(feature = "sqs")]
 pub use sqs::{QueueUrl, Sqs};

@@ -30,8 +30,10 @@ pub(crate) async fn hold(
         category: Some(PriceCategory::Other),
         purpose: Some(debit.operation.clone()),
         resource_id: Reference::try_from(export.key.export.to_string()).ok(),
-        key_id: Some(export.key_id),
+        member_id: export.requested_by.map(Reference::from),
+        key_id: export.key_id,
         super_admin: export.super_admin,
+        requested_by: export.requested_by,
         request_id: Some(export.request_id.clone()),
         expires_at: Some(ends),
         ..Details::default()
@@ -89,8 +91,9 @@ async fn draw_down(
     let name = name(export, if *why == DrawdownReason::Capture { "capture" } else { "release" });
     let (key, fingerprint) = (system_key(&name)?, Fingerprint(name));
     let details = Details {
-        key_id: Some(export.key_id),
+        key_id: export.key_id,
         super_admin: export.super_admin,
+        requested_by: export.requested_by,
         request_id: Some(export.request_id.clone()),
         ..hold_details(&hold)
     };

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::identity::OperatorCall;
 use super::{ApiError, App, Reply, RequestContext};
-use domain::{ApiKeySecret, OrgId};
+use domain::{ApiKeySecret, OrgId, SignInToken};
 use store::{AuditOutcome, AuditedRequest};
 
 /// The most bytes of a request, and of each state of what it changes, that are kept. What is longer is left out.
@@ -43,7 +43,10 @@ fn without_secrets(uri: &str) -> String {
     let shown = |part: &str| {
         let (text, end) = part.split_at(part.trim_end_matches(is_separator).len());
         let plain = percent_decode_str(text).decode_utf8_lossy();
-        let is_secret = ApiKeySecret::parse(&plain).is_some() || plain.starts_with("whsec_");
+        let is_secret = ApiKeySecret::parse(&plain).is_some()
+            || plain.starts_with("whsec_")
+            || plain.starts_with("join_")
+            || SignInToken::is_likely(&plain);
         if is_secret { format!("(a secret){end}") } else { part.to_owned() }
     };
     uri.split_inclusive(is_separator).map(shown).collect()

@@ -10,15 +10,15 @@ use http::request::Parts;
 use super::audit;
 use super::identity::{OperatorCall, OrganisationCaller, identify, not_current};
 use super::{ApiError, App, RequestContext};
-use domain::{AccountId, Denial, KeyId, Scope};
+use domain::{AccountId, Actor, Denial, Details, KeyId, Reference, Scope};
 
-/// An organisation that calls with a key that has the scope `S`, or an operator who acts for it.
+/// An organisation that calls with a key, or in a member's session, that has the scope `S`; or an operator who acts for it.
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
     /// The account that the key belongs to, or that the operator has named.
     pub account: AccountId,
-    /// The key.
-    pub key: KeyId,
+    /// The key, or the member who has signed in.
+    pub by: Actor,
     /// The request.
     pub call: RequestContext,
     scopes: BTreeSet<Scope>,
@@ -31,7 +31,39 @@ impl<S> Caller<S> {
     /// The operator's key, `superAdmin` in transactions, if an operator acts for the organisation.
     #[must_use]
     pub fn super_admin(&self) -> Option<KeyId> {
-        self.is_operator.then_some(self.key)
+        self.by.key().filter(|_| self.is_operator)
+    }
+
+    /// Details that say who has asked for a transaction, with everything else left open.
+    #[must_use]
+    pub fn details(&self) -> Details {
+        self.signs(Details::default())
+    }
+
+    /// Details with who has asked for the transaction.
+    #[must_use]
+    pub fn signs(&self, details: Details) -> Details {
+        Details {
+            key_id: self.by.key(),
+            super_admin: self.super_admin(),
+            requested_by: self.by.member(),
+            request_id: Some(self.call.id.to_string()),
+            ..details
+        }
+    }
+
+    /// The member whom a request, or the item of it at the path `of`, counts to: the one that it names. What members do in
+    /// their sessions counts to themselves.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`] when a member names another one.
+    pub fn counts_to(&self, named: Option<Reference>, of: &str) -> Result<Option<Reference>, ApiError> {
+        let Some(own) = self.by.member().map(Reference::from) else { return Ok(named) };
+        if named.is_some_and(|named| named != own) {
+            let problem = "must be your own id in a session; leave it out";
+            return Err(ApiError::field(format!("{of}memberId"), problem));
+        }
+        Ok(Some(own))
     }
 
     /// The caller's scopes.
@@ -55,6 +87,8 @@ pub trait Needs: Send + Sync {
     const SCOPE: Scope;
     /// An alternative scope.
     const OR: Option<Scope> = None;
+    /// Whether every caller may call it, whatever its scopes.
+    const IS_FOR_ALL: bool = false;
     /// Whether the route changes settings. It then needs a key that was read in the last minute, also while the settings
     /// cannot be read.
     const CHANGES_SETTINGS: bool = false;
@@ -106,6 +140,15 @@ pub mod may {
     /// Manage keys and members.
     #[derive(Clone, Copy, Debug)]
     pub enum ManageTeam {}
+
+    /// See and end one's own sessions.
+    #[derive(Clone, Copy, Debug)]
+    pub enum SignOut {}
+
+    impl Needs for SignOut {
+        const SCOPE: Scope = Scope::CreditsRead;
+        const IS_FOR_ALL: bool = true;
+    }
 
     impl Needs for SeeTeam {
         const SCOPE: Scope = Scope::TeamWrite;
@@ -159,15 +202,15 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let identified = identify(parts, app).await?;
         let is_current = identified.is_current;
-        let OrganisationCaller { call, account, key, scopes, role } =
+        let OrganisationCaller { call, account, by, scopes, role } =
             identified.organisation(parts, app).await?;
-        if !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
+        if !S::IS_FOR_ALL && !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
             return Err(Denial::Lacks(S::SCOPE).into());
         }
         if S::CHANGES_SETTINGS && !is_current {
             return Err(not_current());
         }
-        if let Some(role) = role.filter(|_| S::IS_AUDITED && !parts.method.is_safe()) {
+        if let Some((role, key)) = role.zip(by.key()).filter(|_| S::IS_AUDITED && !parts.method.is_safe()) {
             audit::begin(app, &OperatorCall { key, role, call: call.clone() }, parts).await?;
         }
         // Only a test ledger has a clock of its own; for a live ledger nothing is read.
@@ -175,6 +218,6 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
             Some(own) => call.at(own),
             None => call,
         };
-        Ok(Self { account, key, call, scopes, is_operator: role.is_some(), needs: PhantomData })
+        Ok(Self { account, by, call, scopes, is_operator: role.is_some(), needs: PhantomData })
     }
 }

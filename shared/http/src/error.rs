@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::limits::{NoSeat, RateLimited};
 use super::refusal::{Remedy, refusal_code, refusal_details};
 use super::timestamp;
+use super::unidentified::Unidentified;
 use app::CursorError;
 use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Period, Refusal};
 use ports::NoRandomness;
@@ -17,14 +18,9 @@ use store::{Fault, Unchanged, Unsettled};
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The request has no API key.
-    #[error(
-        "send your API key as `Authorization: Bearer <key>`, or below /v2/ as `Authorization: jwt <key>`"
-    )]
-    MissingKey,
-    /// The API key was never issued.
-    #[error("this API key is not valid; check that it was copied whole")]
-    InvalidKey,
+    /// It is not known who calls.
+    #[error(transparent)]
+    Unidentified(#[from] Unidentified),
     /// The API key may not do this.
     #[error(transparent)]
     Denied(#[from] Denial),
@@ -214,8 +210,7 @@ impl ApiError {
     /// The status and the stable code.
     fn code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::MissingKey => (StatusCode::UNAUTHORIZED, "MISSING_API_KEY"),
-            Self::InvalidKey => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
+            Self::Unidentified(why) => why.code(),
             Self::Denied(Denial::Revoked | Denial::Rolled | Denial::Expired) => {
                 (StatusCode::UNAUTHORIZED, "EXPIRED_API_KEY")
             }
@@ -296,8 +291,7 @@ impl ApiError {
             Self::Unsettled(Unsettled::NoAccount) => {
                 "there is no organisation with this id; send an id that POST /admin/v1/organisations returned"
             }
-            Self::MissingKey
-            | Self::InvalidKey
+            Self::Unidentified(_)
             | Self::Denied(_)
             | Self::Invalid(_)
             | Self::IdempotencyKeyRequired

@@ -1,6 +1,6 @@
 //! Requests that cost much more than others: each kind has a limit of its own, for each ledger.
 
-use domain::{AccountId, RateLimit};
+use domain::{AccountId, Email, RateLimit};
 
 use super::context::RateCount;
 use super::limits::RateLimited;
@@ -45,4 +45,22 @@ impl Expensive {
         call.counts(RateCount { of, state });
         if state.is_within { Ok(()) } else { Err(RateLimited { of, limit, ends_in: state.ends_in }.into()) }
     }
+}
+
+/// Counts a mail for signing in, with the address that it goes to and with the one that the request came from.
+///
+/// # Errors
+/// [`RateLimited`] when either has caused as many as it may in 15 minutes.
+pub async fn count_sign_in_mail(app: &App, call: &RequestContext, to: &Email) -> Result<(), ApiError> {
+    const SECONDS: u32 = 15 * 60;
+    let from = call.from.map(|from| (format!("mail-from#{from}"), 30));
+    let limits = [(format!("mail-to#{}", to.hash()), 5)].into_iter().chain(from);
+    for (subject, requests) in limits {
+        let Ok(limit) = RateLimit::new(requests, SECONDS) else { continue };
+        let state = app.settings.count_request(&subject, limit, call.moment.wall).await;
+        if !state.is_within {
+            return Err(RateLimited { of: "address", limit, ends_in: state.ends_in }.into());
+        }
+    }
+    Ok(())
 }

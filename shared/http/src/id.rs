@@ -2,7 +2,7 @@
 
 use domain::{
     BudgetId, BudgetRequestId, CreditId, DeliveryId, EntryId, ExportId, HoldId, InvitationId, KeyId,
-    MemberId, MonitorId, OrgId, TeamId, WebhookId,
+    MemberId, MonitorId, OrgId, SessionId, TeamId, WebhookId,
 };
 use serde::{Deserialize, Deserializer};
 
@@ -64,6 +64,11 @@ impl PathId for MemberId {
 
 impl PathId for InvitationId {
     const NOT_FOUND: ApiError = ApiError::NotFound("the organisation has no such invitation");
+}
+
+impl PathId for SessionId {
+    const NOT_FOUND: ApiError =
+        ApiError::NotFound("you have no open session with this id; GET /api/v3/sessions lists yours");
 }
 
 impl PathId for EntryId {

@@ -10,24 +10,30 @@ use http::request::Parts;
 
 use super::context::RateCount;
 use super::limits::RateLimited;
+use super::session_cookie::{self, SessionCookie};
+use super::unidentified::Unidentified;
 use super::{ApiError, App, PathId, RequestContext, verifik};
 use domain::{
-    AccountId, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Principal, Reference, Scope,
+    AccountId, Actor, ApiKey, ApiKeySecret, Denial, KeyId, MemberStatus, Mode, OperatorRole, OrgId,
+    Principal, RateLimit, Reference, Scope, SignIn, SignInOwner, SignInToken,
 };
-use store::{Fault, KnownKey};
+use store::{Fault, KnownKey, KnownMember, KnownOwner};
 
 /// The header in which an operator names the organisation that it acts for: `org_…`, or `external:` and the organisation's
 /// `externalId`.
 const ACTS_FOR: &str = "scrip-organisation";
 
-/// The header in which such an operator names the ledger: live (the default) or test.
+/// The header in which such an operator, or a member in a session, names the ledger: live (the default) or test.
 const ACTS_IN: &str = "scrip-mode";
 
-/// A caller whose key was admitted.
+/// The header in which a page of a session shows that a request comes from it.
+const CSRF: &str = "scrip-csrf-token";
+
+/// A caller whose key or session was admitted.
 pub(super) struct Identified {
     pub(super) call: RequestContext,
     pub(super) principal: Principal,
-    /// Whether the key was read in the last minute.
+    /// Whether the key, and the session, were read in the last minute.
     pub(super) is_current: bool,
 }
 
@@ -35,9 +41,9 @@ pub(super) struct Identified {
 pub(super) struct OrganisationCaller {
     pub(super) call: RequestContext,
     pub(super) account: AccountId,
-    pub(super) key: KeyId,
+    pub(super) by: Actor,
     pub(super) scopes: BTreeSet<Scope>,
-    /// The role of the operator who acts for the organisation; `None` for a key of its own.
+    /// The role of the operator who acts for the organisation; `None` for a key or a member of its own.
     pub(super) role: Option<OperatorRole>,
 }
 
@@ -52,43 +58,216 @@ pub struct OperatorCall {
     pub call: RequestContext,
 }
 
-/// Identifies the caller. This is the only way from an `Authorization` header to a principal.
+/// What a request shows of its caller.
+enum Credential {
+    Key(ApiKeySecret),
+    Session(SignInToken),
+}
+
+/// A key or a member that was found, before its limits are counted.
+struct Admitted {
+    principal: Principal,
+    is_current: bool,
+    is_closed: bool,
+    /// The key, to note that it was used; `None` for a member.
+    key: Option<ApiKey>,
+    org: Option<OrgId>,
+    org_limit: Option<RateLimit>,
+}
+
+/// Whose sessions a caller can see and end, and the session of the request. Extracted after the caller.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The key or the member who calls.
+    pub owner: SignInOwner,
+    /// The hash of the key's secret; `None` for a member.
+    pub key: Option<String>,
+    /// The session; `None` for a request with an API key.
+    pub session: Option<CurrentSession>,
+}
+
+/// The session of a request.
+#[derive(Clone, Debug)]
+pub struct CurrentSession {
+    /// Its token.
+    pub token: SignInToken,
+    /// The session.
+    pub session: SignIn,
+    /// Its key or member.
+    pub owner: KnownOwner,
+}
+
+/// A key that begins a session.
+#[derive(Clone, Debug)]
+pub struct SigningIn {
+    /// The key.
+    pub owner: SignInOwner,
+    /// The hash of its secret.
+    pub hash: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(parts.extensions.get().cloned().ok_or(Unidentified::MissingKey)?)
+    }
+}
+
+/// Identifies the caller. This is the only way from an `Authorization` header or a cookie to a principal.
 pub(super) async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identified, ApiError> {
     let Ok(call) = RequestContext::from_request_parts(parts, app).await;
+    let (admitted, signed_in) = match credential(parts, app)? {
+        Credential::Key(secret) => {
+            let known = app.settings.find_key(&secret, call.moment).await?.ok_or(Unidentified::InvalidKey)?;
+            let owner = SignInOwner::Key(known.key.org, known.key.key_id);
+            (with_key(known, &call)?, SignedIn { owner, key: Some(secret.hash()), session: None })
+        }
+        Credential::Session(token) => in_session(parts, app, &call, token).await?,
+    };
+    enter(app, &call, &admitted).await?;
+    let Admitted { principal, is_current, .. } = admitted;
+    // `Once` reads it to know whose idempotency key the request has.
+    parts.extensions.insert(principal.clone());
+    parts.extensions.insert(signed_in);
+    Ok(Identified { call, principal, is_current })
+}
+
+/// Finds the key with which a person signs in, and counts the request as every request with it.
+///
+/// # Errors
+/// As for every request with the key.
+pub async fn sign_in_with(app: &App, call: &RequestContext, key: &str) -> Result<SigningIn, ApiError> {
+    let secret = ApiKeySecret::parse(key.trim()).ok_or(Unidentified::InvalidKey)?;
+    let known = app.settings.find_key(&secret, call.moment).await?.ok_or(Unidentified::InvalidKey)?;
+    let owner = SignInOwner::Key(known.key.org, known.key.key_id);
+    enter(app, call, &with_key(known, call)?).await?;
+    Ok(SigningIn { owner, hash: secret.hash() })
+}
+
+/// The key or the member of a session that has just begun, if a request in it would be admitted.
+///
+/// # Errors
+/// As for every request in the session.
+pub async fn resume_session(
+    app: &App,
+    call: &RequestContext,
+    token: &SignInToken,
+) -> Result<KnownOwner, ApiError> {
+    let known = app.settings.find_session(token, call.moment).await?.ok_or(Unidentified::SessionEnded)?;
+    let is_closed = match &known.owner {
+        KnownOwner::Key(key) => with_key((**key).clone(), call)?.is_closed,
+        KnownOwner::Member(member) => as_member((**member).clone(), Mode::Live)?.is_closed,
+    };
+    if is_closed { Err(Denial::Closed.into()) } else { Ok(known.owner) }
+}
+
+/// What every caller passes that was found: the organisation is open, and the limits have room.
+async fn enter(app: &App, call: &RequestContext, admitted: &Admitted) -> Result<(), ApiError> {
+    if let Principal::Organisation { account, .. } = &admitted.principal {
+        call.of(*account);
+    }
+    if admitted.is_closed {
+        return Err(Denial::Closed.into());
+    }
+    within_limits(app, admitted, call).await?;
+    if let Some(key) = &admitted.key {
+        app.settings.note_use(key, call.moment.now).await;
+    }
+    Ok(())
+}
+
+/// The key or the session of a request. A key comes first, so that a cookie changes nothing for a program.
+fn credential(parts: &Parts, app: &App) -> Result<Credential, ApiError> {
     let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
     let value = match (sent.next(), sent.next()) {
-        (None, _) => return Err(ApiError::MissingKey),
+        (None, _) => return session(parts, app),
         (Some(value), None) => value.to_str().unwrap_or_default(),
-        (Some(_), Some(_)) => return Err(ApiError::InvalidKey),
+        (Some(_), Some(_)) => return Err(Unidentified::InvalidKey.into()),
     };
     let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
     let is_key = scheme.eq_ignore_ascii_case("bearer")
         || verifik::is_below(parts.uri.path()) && scheme.eq_ignore_ascii_case(verifik::SCHEME);
     if is_key && key.trim().is_empty() {
-        return Err(ApiError::MissingKey);
+        return Err(Unidentified::MissingKey.into());
     }
     let secret = Some(key.trim()).filter(|_| is_key).and_then(ApiKeySecret::parse);
-    let secret = secret.ok_or(ApiError::InvalidKey)?;
-    let known = app.settings.find_key(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
-    let principal = known.key.admit(known.plan.as_ref(), call.from, call.moment.now)?;
-    if let Principal::Organisation { account, .. } = &principal {
-        call.of(*account);
+    Ok(Credential::Key(secret.ok_or(Unidentified::InvalidKey)?))
+}
+
+/// The session that a cookie names: an operator's for what operators do, and one of an organisation otherwise.
+fn session(parts: &Parts, app: &App) -> Result<Credential, ApiError> {
+    let is_operators = parts.uri.path().starts_with("/admin/") || parts.headers.contains_key(ACTS_FOR);
+    let (first, second) = match is_operators {
+        true => (SessionCookie::Operator, SessionCookie::Organisation),
+        false => (SessionCookie::Organisation, SessionCookie::Operator),
+    };
+    let value = |cookie: SessionCookie| cookie.value(&parts.headers, app.is_https);
+    let value = value(first).or_else(|| value(second)).ok_or(Unidentified::MissingKey)?;
+    Ok(Credential::Session(session_cookie::token(&value).ok_or(Unidentified::SessionEnded)?))
+}
+
+/// The caller with a key.
+fn with_key(known: KnownKey, call: &RequestContext) -> Result<Admitted, ApiError> {
+    let KnownKey { key, plan, is_closed, rate_limit, is_current } = known;
+    let principal = key.admit(plan.as_ref(), call.from, call.moment.now)?;
+    Ok(Admitted { principal, is_current, is_closed, org: key.org, org_limit: rate_limit, key: Some(key) })
+}
+
+/// The caller in a session: with its key, or the member. A request that changes something has to show that it comes from a
+/// page of the session.
+async fn in_session(
+    parts: &Parts,
+    app: &App,
+    call: &RequestContext,
+    token: SignInToken,
+) -> Result<(Admitted, SignedIn), ApiError> {
+    let known = app.settings.find_session(&token, call.moment).await?.ok_or(Unidentified::SessionEnded)?;
+    let is_shown = one(&parts.headers, CSRF)? == Some(token.csrf().as_str());
+    if !parts.method.is_safe() && !is_shown {
+        return Err(Unidentified::CsrfToken.into());
     }
-    if known.is_closed {
-        return Err(Denial::Closed.into());
+    let admitted = match &known.owner {
+        KnownOwner::Key(key) => with_key((**key).clone(), call)?,
+        KnownOwner::Member(member) => as_member((**member).clone(), mode(&parts.headers)?)?,
+    };
+    let is_current = admitted.is_current && known.is_current;
+    let (owner, key) = (token.owner, known.session.key.clone());
+    let session = CurrentSession { session: known.session, owner: known.owner, token };
+    let signed_in = SignedIn { owner, key, session: Some(session) };
+    Ok((Admitted { is_current, ..admitted }, signed_in))
+}
+
+/// A member who has signed in, for the ledger that the request names.
+fn as_member(known: KnownMember, mode: Mode) -> Result<Admitted, ApiError> {
+    let KnownMember { member, is_closed, rate_limit, is_current } = known;
+    if member.status() == MemberStatus::Removed {
+        return Err(Unidentified::SessionEnded.into());
     }
-    within_limits(app, &known, &call).await?;
-    app.settings.note_use(&known.key, call.moment.now).await;
-    // `Once` reads it to know whose idempotency key the request has.
-    parts.extensions.insert(principal.clone());
-    Ok(Identified { call, principal, is_current: known.is_current })
+    let account = AccountId { org: member.org, mode };
+    let principal = Principal::Organisation {
+        account,
+        by: Actor::Member(member.member_id),
+        scopes: member.role.scopes(),
+    };
+    Ok(Admitted { principal, is_current, is_closed, key: None, org: Some(member.org), org_limit: rate_limit })
+}
+
+/// The ledger that a caller without a mode of its own names.
+fn mode(headers: &HeaderMap) -> Result<Mode, ApiError> {
+    match one(headers, ACTS_IN)? {
+        None | Some("live") => Ok(Mode::Live),
+        Some("test") => Ok(Mode::Test),
+        Some(_) => Err(ApiError::field("Scrip-Mode", "must be `live` or `test`")),
+    }
 }
 
 /// Counts the request with the limits of the key and of its organisation.
-async fn within_limits(app: &App, known: &KnownKey, call: &RequestContext) -> Result<(), ApiError> {
-    let organisation = known.key.org.map(|org| org.to_string());
-    let organisation = organisation.zip(known.rate_limit).map(|(org, limit)| ("organisation", org, limit));
-    let key = known.key.rate_limit.map(|limit| ("key", known.key.key_id.to_string(), limit));
+async fn within_limits(app: &App, admitted: &Admitted, call: &RequestContext) -> Result<(), ApiError> {
+    let organisation = admitted.org.map(|org| org.to_string());
+    let organisation = organisation.zip(admitted.org_limit).map(|(org, limit)| ("organisation", org, limit));
+    let key = admitted.key.as_ref();
+    let key = key.and_then(|key| Some(("key", key.key_id.to_string(), key.rate_limit?)));
     for (of, subject, limit) in key.into_iter().chain(organisation) {
         let state = app.settings.count_request(&subject, limit, call.moment.wall).await;
         call.counts(RateCount { of, state });
@@ -109,11 +288,11 @@ impl Identified {
         let Self { call, principal, .. } = self;
         let named = one(&parts.headers, ACTS_FOR)?;
         let (key, role) = match principal {
-            Principal::Organisation { account, key, scopes } if named.is_none() => {
-                return Ok(OrganisationCaller { call, account, key, scopes, role: None });
+            Principal::Organisation { account, by, scopes } if named.is_none() => {
+                return Ok(OrganisationCaller { call, account, by, scopes, role: None });
             }
             Principal::Organisation { .. } => {
-                let words = "the header Scrip-Organisation is for operators' keys; leave it out";
+                let words = "the header Scrip-Organisation is for operators; leave it out";
                 return Err(Denial::WrongSide(words).into());
             }
             Principal::Operator { key, role } => (key, role),
@@ -121,16 +300,13 @@ impl Identified {
         let words = "an operator's key works under /admin/v1/, or for the organisation that the header \
                      Scrip-Organisation names; send that header, or use a key of the organisation";
         let named = named.ok_or(Denial::WrongSide(words))?;
-        let mode = match one(&parts.headers, ACTS_IN)? {
-            None | Some("live") => Mode::Live,
-            Some("test") => Mode::Test,
-            Some(_) => return Err(ApiError::field("Scrip-Mode", "must be `live` or `test`")),
-        };
+        let mode = mode(&parts.headers)?;
         let account = AccountId { org: acted_for(app, named, &call).await?, mode };
         call.of(account);
         let scopes = role.scopes();
-        parts.extensions.insert(Principal::Organisation { account, key, scopes: scopes.clone() });
-        Ok(OrganisationCaller { call, account, key, scopes, role: Some(role) })
+        let by = Actor::Key(key);
+        parts.extensions.insert(Principal::Organisation { account, by, scopes: scopes.clone() });
+        Ok(OrganisationCaller { call, account, by, scopes, role: Some(role) })
     }
 }
 

@@ -28,7 +28,9 @@ mod refusal;
 mod reply;
 mod response;
 mod serve;
+mod session_cookie;
 pub mod timestamp;
+mod unidentified;
 mod verifik;
 mod views;
 
@@ -43,12 +45,12 @@ pub use caller::{Caller, Needs, may};
 pub use context::RequestContext;
 pub use error::ApiError;
 pub use etag::IfMatch;
-pub use expensive::Expensive;
+pub use expensive::{Expensive, count_sign_in_mail};
 pub use file_reply::FileReply;
 pub use id::{Id, PathId};
 pub use idempotency_header::IdempotencyHeader;
 pub use idempotent::{Idempotent, IdempotentOptional, MaybeIdempotent};
-pub use identity::OperatorCall;
+pub use identity::{CurrentSession, OperatorCall, SignedIn, SigningIn, resume_session, sign_in_with};
 pub use limits::{NoSeat, RateLimited};
 pub use once::{NoFields, Once, OptionalBody, Unstarted};
 pub use openapi::describe;
@@ -59,10 +61,11 @@ pub use reply::{NumberedPage, Reply};
 pub use response::finish;
 pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
+pub use unidentified::Unidentified;
 pub use views::{
     ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
     ExpiryField, InvitationView, InvitationWithToken, KeyOrigin, KeyView, MemberLimitView, MemberView,
     MoneyView, NewApiKey, NewInvitation, NextActionView, OperationPrice, PackageOnSale, PackageView,
     PlanShift, PlanView, PostPaidView, ProofView, RateLimitField, RateLimitView, RefusalView, SeatsView,
-    SourceShare, StatusFilter, TransactionView, WithSecret, of_kind,
+    SourceShare, StatusFilter, TransactionView, WithSecret, invitation_link, of_kind,
 };

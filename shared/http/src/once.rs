@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::context::Ongoing;
 use super::error::ApiErrorBody;
 use super::idempotent::Target;
+use super::unidentified::Unidentified;
 use super::{ApiError, App, IdempotencyHeader, Reply, RequestContext, body};
 use domain::{AccountId, ClaimKey, EntryId, Mode, OrgId, Principal};
 use store::{ChangeAttempt, ChangeRequest, ChangeStart, ClaimsOf, Fault};
@@ -93,7 +94,7 @@ impl IncomingChange {
         let (Some(principal), Some(call)) =
             (extensions.get::<Principal>(), extensions.get::<RequestContext>())
         else {
-            return Err(ApiError::MissingKey);
+            return Err(Unidentified::MissingKey.into());
         };
         let IdempotencyHeader(key) = IdempotencyHeader::of(request.headers())?;
         // A preview changes nothing, so its key is not claimed.

@@ -120,6 +120,9 @@ fn add_idempotency_key(operation: &mut Map<String, Value>) {
 /// The scopes of which an organisation's key needs one.
 fn scopes(method: &str, path: &str) -> &'static [Scope] {
     let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+    if below(&["/api/v3/sessions", "/api/v3/sign-in-links"]) {
+        return &Scope::ALL;
+    }
     if below(&["/api/v3/api-keys", "/api/v3/members", "/api/v3/invitations", "/api/v3/teams"]) {
         return &[Scope::TeamWrite];
     }
@@ -156,6 +159,9 @@ fn duty(method: &str, path: &str) -> Duty {
     const MONEY: [&str; 6] =
         ["/grants", "/adjustments", "/post-paid", "/plan-limit", "/spending-limit", "/subscription"];
     let thing = path.strip_prefix("/admin/v1/").unwrap_or_default();
+    if thing.starts_with("sessions") || thing == "sign-in-links" {
+        return Duty::Reading;
+    }
     if thing.starts_with("operator-keys") || thing == "audit-log" {
         Duty::Operators
     } else if method == "get" {

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::ApiError;
+use super::session_cookie::SessionCookie;
+use super::{ApiError, App};
+use domain::{SignIn, SignInOwner, SignInToken};
 
 /// Which page of a list an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +39,8 @@ pub struct Reply {
     pub(super) public: bool,
     pub(super) edition: Option<u64>,
     pub(super) retry_after: Option<u32>,
+    /// The `Set-Cookie` header.
+    pub(super) cookie: Option<String>,
 }
 
 impl Reply {
@@ -118,6 +123,7 @@ impl Reply {
             public: false,
             edition: None,
             retry_after: None,
+            cookie: None,
         }
     }
 
@@ -133,6 +139,18 @@ impl Reply {
         Self { edition: Some(edition), ..self }
     }
 
+    /// Gives the caller the cookie of a session.
+    #[must_use]
+    pub fn signs_in(self, token: &SignInToken, session: &SignIn, now: DateTime<Utc>, app: &App) -> Self {
+        Self { cookie: Some(SessionCookie::begin(token, session, now, app.is_https)), ..self }
+    }
+
+    /// Takes the cookie of a session from the caller.
+    #[must_use]
+    pub fn signs_out(self, owner: SignInOwner, app: &App) -> Self {
+        Self { cookie: Some(SessionCookie::end(owner, app.is_https)), ..self }
+    }
+
     fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
         let data = to_raw_value(data).map_err(ApiError::unwritable)?;
         Ok(Self {
@@ -145,6 +163,7 @@ impl Reply {
             public: false,
             edition: None,
             retry_after: None,
+            cookie: None,
         })
     }
 }

@@ -155,6 +155,12 @@ fn write(call: &RequestContext, mut response: Response, known: &IfNoneMatch) -> 
         if let Some(seconds) = reply.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(cookie) = reply.cookie
+            && let Ok(cookie) = HeaderValue::from_str(&cookie)
+        {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if reply.public {
             share(&mut response, &tag(reply.data.get()), known);
         }

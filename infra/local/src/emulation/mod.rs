@@ -1,10 +1,11 @@
-//! Emulates the AWS services around the functions: the stream, the queues, the event bus, the schedules and KMS.
+//! Emulates the AWS services around the functions: the stream, the queues, the event bus, the schedules, KMS and SES.
 
 mod event_bus;
 mod export_queue;
 mod functions;
 mod idle;
 mod kms;
+mod mail;
 mod payment_events;
 mod queue;
 mod recharge_queue;
@@ -18,6 +19,7 @@ pub(crate) use export_queue::make_exports;
 pub(crate) use functions::{ask_for_reversals, release_leases};
 pub(crate) use idle::Background;
 pub(crate) use kms::LocalKms;
+pub(crate) use mail::{Mailbox, mail_routes};
 pub(crate) use payment_events::{send_payment_event, send_payment_events};
 pub(crate) use queue::{Delay, InProcessQueue, QueuePort, QueueReceiver, in_process_queue};
 pub(crate) use recharge_queue::check_recharges;

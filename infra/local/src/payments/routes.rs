@@ -189,8 +189,14 @@ mod tests {
     impl TestMachine {
         async fn new() -> Self {
             let now = Some("2024-01-15T10:30:00Z".parse().unwrap());
-            let options =
-                Options { port: 0, data: DataLocation::Memory, seed: Seed::Empty, now, endpoint: None };
+            let options = Options {
+                port: 0,
+                data: DataLocation::Memory,
+                seed: Seed::Empty,
+                now,
+                mail: false,
+                endpoint: None,
+            };
             Self { machine: LocalMachine::start(options).await.unwrap(), client: Client::new() }
         }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, AllowedIps, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Plan, RateLimit,
+    AccountId, Actor, AllowedIps, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Plan, RateLimit,
     Reference, Scope,
 };
 
@@ -35,7 +35,7 @@ pub struct ApiKey {
     pub created_at: DateTime<Utc>,
     /// The key that created it; `None` if it was created before this was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_by: Option<KeyId>,
+    pub created_by: Option<Actor>,
     /// The time from which it is refused, chosen by its owner; `None` for a key without an end.
     #[serde(with = "chrono::serde::ts_seconds_option", default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
@@ -92,9 +92,9 @@ pub enum Principal {
     Organisation {
         /// The key's ledger.
         account: AccountId,
-        /// The key.
-        key: KeyId,
-        /// Its scopes.
+        /// The key, or the member who has signed in.
+        by: Actor,
+        /// What it may do.
         scopes: BTreeSet<Scope>,
     },
     /// An operator of the service.
@@ -177,7 +177,7 @@ impl ApiKey {
         if is_outgoing {
             scopes.remove(&Scope::TeamWrite);
         }
-        Ok(Principal::Organisation { account, key: self.key_id, scopes })
+        Ok(Principal::Organisation { account, by: self.key_id.into(), scopes })
     }
 
     /// The role of an operator's key.

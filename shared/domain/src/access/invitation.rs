@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Budget, BudgetAction, BudgetId, BudgetLevel, BudgetSubject, Email, InvitationId, KeyId, Member, MemberId,
+    Actor, Budget, BudgetAction, BudgetId, BudgetLevel, BudgetSubject, Email, InvitationId, Member, MemberId,
     MemberLimit, MemberRole, OrgId, Reference,
 };
 
@@ -28,8 +28,8 @@ pub struct Invitation {
     /// How many credits the member may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<MemberLimit>,
-    /// The key that made it.
-    pub invited_by: KeyId,
+    /// Who made it.
+    pub invited_by: Actor,
     /// The hash of its token.
     pub hash: String,
     /// What has become of it.
@@ -195,7 +195,7 @@ mod tests {
             email: Email::try_from("Jo@example.com".to_owned()).unwrap(),
             role: MemberRole::Viewer,
             limit: None,
-            invited_by: KeyId::new(at, 3),
+            invited_by: crate::KeyId::new(at, 3).into(),
             hash: String::new(),
             state,
         }

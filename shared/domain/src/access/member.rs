@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, BudgetPeriod, Email, KeyId, MemberId, MemberRole, OrgId, Reference};
+use crate::{Actor, Amount, BudgetPeriod, Email, MemberId, MemberRole, OrgId, Reference};
 
 /// A member as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +20,8 @@ pub struct Member {
     pub name: Option<Reference>,
     /// What the member may do.
     pub role: MemberRole,
-    /// The key that invited the member.
-    pub invited_by: KeyId,
+    /// Who invited the member.
+    pub invited_by: Actor,
     /// When the member accepted the invitation.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub joined_at: DateTime<Utc>,

@@ -1,5 +1,6 @@
 //! API keys, their scopes, and who calls with them.
 
+mod actor;
 mod allowed_ips;
 mod api_key;
 mod denial;
@@ -10,7 +11,10 @@ mod rate_limit;
 mod role;
 mod scope;
 mod secret;
+mod sign_in;
+mod sign_in_token;
 
+pub use actor::Actor;
 pub use allowed_ips::{AllowedIps, BadAllowedIps};
 pub use api_key::{ApiKey, ApiKeyChange, KeyStatus, Principal};
 pub use denial::Denial;
@@ -21,3 +25,5 @@ pub use rate_limit::{BadRateLimit, RateLimit};
 pub use role::{Duty, OperatorRole};
 pub use scope::Scope;
 pub use secret::ApiKeySecret;
+pub use sign_in::{SignIn, SignInStage, SignIns};
+pub use sign_in_token::{SignInKind, SignInOwner, SignInToken};

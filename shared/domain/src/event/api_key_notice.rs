@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::value::timestamp;
-use crate::{ApiKey, EntryId, EventName, KeyId};
+use crate::{Actor, ApiKey, EntryId, EventName};
 
 /// Something that was done with an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKeyNotice {
     /// The key, after it was done.
     pub key: ApiKey,
-    /// The key that has done it.
-    pub by: KeyId,
+    /// Who has done it.
+    pub by: Actor,
     /// What was done.
     pub action: ApiKeyAction,
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::value::timestamp;
-use crate::{EntryId, EventName, Invitation, KeyId, Member};
+use crate::{Actor, EntryId, EventName, Invitation, Member};
 
 /// Something that was done with an invitation or a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,10 +12,10 @@ pub enum MemberNotice {
     Invited(Invitation),
     /// An invitation was accepted.
     Joined(Member),
-    /// A member was changed by this request of this key.
-    Changed(Member, KeyId, EntryId),
-    /// A member was removed by this key.
-    Removed(Member, KeyId),
+    /// A member was changed by this request of this caller.
+    Changed(Member, Actor, EntryId),
+    /// A member was removed by this caller.
+    Removed(Member, Actor),
 }
 
 impl MemberNotice {
@@ -66,7 +66,7 @@ fn about(member: &Member, message: &str) -> Value {
     })
 }
 
-fn by_key(mut data: Value, by: KeyId) -> Value {
+fn by_key(mut data: Value, by: Actor) -> Value {
     if let Some(data) = data.as_object_mut() {
         data.insert("by".to_owned(), json!(by));
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ExportError;
 use super::file_format::FileFormat;
-use crate::{AccountId, Consume, Credits, EntryId, ExportId, KeyId, Operation, StatementQuery};
+use crate::{AccountId, Consume, Credits, EntryId, ExportId, KeyId, MemberId, Operation, StatementQuery};
 
 /// Which export of which account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,10 +97,14 @@ pub struct Export {
     /// When it was asked for, in real time.
     pub begun_at: DateTime<Utc>,
     /// The API key of the request.
-    pub key_id: KeyId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
     /// The operator's key, if an operator has made it for the organisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub super_admin: Option<KeyId>,
+    /// The member whose session has made the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<MemberId>,
     /// The id of the request.
     pub request_id: String,
     /// How far it is.

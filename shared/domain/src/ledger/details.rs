@@ -8,8 +8,8 @@ use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    BatchItem, BatchPosition, BudgetId, Drawn, EntryId, KeyId, Money, MonitorId, Operation, PackageId,
-    PaymentId, PriceCategory, Quantity, Rate, Reference, Service,
+    BatchItem, BatchPosition, BudgetId, Drawn, EntryId, KeyId, MemberId, Money, MonitorId, Operation,
+    PackageId, PaymentId, PriceCategory, Quantity, Rate, Reference, Service,
 };
 
 /// The details of a transaction: everything but the credits that it moved. They are kept in the claim, so that
@@ -83,6 +83,9 @@ pub struct Details {
     /// The operator's key, for an operator's request (seed: `superAdmin`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub super_admin: Option<KeyId>,
+    /// The member whose session has made the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<MemberId>,
     /// The id of the first request, for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -102,6 +105,7 @@ impl Details {
             batch: Some(place),
             key_id: batch.key_id,
             super_admin: batch.super_admin,
+            requested_by: batch.requested_by,
             request_id: batch.request_id.clone(),
             ..self
         }

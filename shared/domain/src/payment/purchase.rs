@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::operation::consume::may_move;
 use crate::operation::grant::{fits, has_lot};
 use crate::{
-    Account, Credits, Decline, EntryId, Grant, GrantOrigin, KeyId, Offer, Payment, PaymentDetails, PaymentId,
-    PaymentStatus, PurchaseId, Rate, Reference, Refunds, Refusal, Source,
+    Account, Credits, Decline, EntryId, Grant, GrantOrigin, KeyId, MemberId, Offer, Payment, PaymentDetails,
+    PaymentId, PaymentStatus, PurchaseId, Rate, Reference, Refunds, Refusal, Source,
 };
 
 /// The number of hours in which a provider answers a repeated charge with the result of the first. Later, a
@@ -53,6 +53,8 @@ pub struct Purchase {
     pub key_id: Option<KeyId>,
     /// The operator's key, if an operator has made it for the organisation.
     pub super_admin: Option<KeyId>,
+    /// The member whose session has made the request.
+    pub requested_by: Option<MemberId>,
     /// The id of the request.
     pub request_id: Option<String>,
     /// Its status.
@@ -175,6 +177,7 @@ impl Purchase {
             made_at: made_at.trunc_subsecs(0),
             key_id: None,
             super_admin: None,
+            requested_by: None,
             request_id: None,
             status: PurchaseStatus::Pending(None),
             charges: 0,

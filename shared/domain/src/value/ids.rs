@@ -130,6 +130,10 @@ ulid_id!(
     MemberId, "mem_"
 );
 ulid_id!(
+    /// The id of a session, and of the link with which it begins. It contains the time when either was made.
+    SessionId, "ses_"
+);
+ulid_id!(
     /// The id of an invitation. It contains the time when the invitation was made.
     InvitationId, "inv_"
 );
@@ -277,6 +281,13 @@ text_id!(
     |text| (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control),
     "must be 1 to 255 characters without control characters"
 );
+
+/// A member as the `memberId` of transactions.
+impl From<MemberId> for Reference {
+    fn from(member: MemberId) -> Self {
+        Self(member.to_string())
+    }
+}
 
 impl Reference {
     /// The text in Unicode normal form C. Names are compared in this form, so that precomposed and combining

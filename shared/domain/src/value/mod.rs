@@ -19,8 +19,8 @@ pub use budget_mark::{BudgetLevel, BudgetMark};
 pub use credits::{Allowed, Amount, Credits, CreditsWithin, OutOfRange, Quantity};
 pub use ids::{
     BadId, BudgetId, BudgetRequestId, CreditId, DeliveryId, Email, EntryId, EventId, ExportId, Fingerprint,
-    HoldId, IdempotencyKey, InvitationId, KeyId, MemberId, MonitorId, Operation, OrgId, Reference, TeamId,
-    WebhookId,
+    HoldId, IdempotencyKey, InvitationId, KeyId, MemberId, MonitorId, Operation, OrgId, Reference, SessionId,
+    TeamId, WebhookId,
 };
 pub use limits::{
     BATCH_MAX, DISPUTES_MAX, DRAWDOWNS_MAX, DUE_MAX, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX,

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    AllowedIps, ApiKey, ApiKeySecret, EntryId, KeyId, KeyStatus, Mode, OrgId, RateLimit, Reference, Scope,
+    Actor, AllowedIps, ApiKey, ApiKeySecret, EntryId, KeyId, KeyStatus, Mode, OrgId, RateLimit, Reference,
+    Scope,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use store::ListedKey;
@@ -127,8 +128,8 @@ pub struct NewApiKey {
 /// Who creates a key, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyOrigin {
-    /// The key that creates it.
-    pub by: KeyId,
+    /// Who creates it.
+    pub by: Actor,
     /// The request that creates it, from which its id is made.
     pub request: EntryId,
     /// When the request arrived.

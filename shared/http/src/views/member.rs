@@ -10,7 +10,7 @@ use store::Seats;
 use utoipa::ToSchema;
 
 use crate::timestamp;
-use crate::{ApiError, Reply};
+use crate::{ApiError, App, Reply};
 
 /// How many credits a member may use.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -44,7 +44,7 @@ pub struct MemberView {
     /// active, or removed.
     #[schema(value_type = String)]
     status: MemberStatus,
-    /// The id of the key that invited the member.
+    /// Who invited the member: the id of a key, or of a member.
     invited_by: String,
     /// When the member accepted the invitation.
     #[serde(with = "timestamp")]
@@ -74,7 +74,7 @@ pub struct InvitationView {
     /// open, accepted, withdrawn, or expired.
     #[schema(value_type = String)]
     status: InvitationStatus,
-    /// The id of the key that made it.
+    /// Who made it: the id of a key, or of a member.
     invited_by: String,
     /// Until when it can be accepted.
     #[serde(with = "timestamp")]
@@ -88,12 +88,14 @@ pub struct InvitationView {
 pub struct InvitationWithToken {
     #[serde(flatten)]
     about: InvitationView,
-    /// The token with which the invitation is accepted. Null if an earlier answer has shown it; withdraw the invitation and
+    /// The token with which the invitation is accepted. Null if it was sent by mail, or an earlier answer has shown it; withdraw the invitation and
     /// make another one if you do not have it.
     token: Option<String>,
     /// The link to send to the invited person: the dashboard's page `/join` with the token after `#`, which browsers send to
-    /// no server. Without a dashboard's address it is a path. Null if an earlier answer has shown it.
+    /// no server. Without a dashboard's address it is a path. Null if an earlier answer has shown it, or it was sent by mail.
     link: Option<String>,
+    /// Whether the link was sent to the invited address by mail. It is shown only if not.
+    mailed: bool,
     /// true if the token was shown before and is not shown again. Left out if it is shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
@@ -167,22 +169,28 @@ impl InvitationView {
 }
 
 impl InvitationWithToken {
-    /// The answer that shows an invitation's token, whose retries do not; without a token, the answer of a retry. `dashboard`
-    /// is the address of the dashboard.
+    /// The answer that shows an invitation's token, whose retries do not; without a token, the answer of a retry.
     ///
     /// # Errors
     /// None in practice: every view can be written as JSON.
     pub fn reply(
         about: InvitationView,
         token: Option<&InvitationToken>,
-        dashboard: Option<&str>,
+        app: &App,
     ) -> Result<Reply, ApiError> {
-        let again = Self { about: about.clone(), token: None, link: None, secret_shown: true };
-        let Some(token) = token.map(InvitationToken::reveal) else { return Reply::created(&again, true) };
-        let dashboard = dashboard.unwrap_or_default().trim_end_matches('/');
-        let link = Some(format!("{dashboard}/join#{token}"));
-        let shown = Self { about, token: Some(token), link, secret_shown: false };
+        let again = Self { about: about.clone(), token: None, link: None, mailed: false, secret_shown: true };
+        let Some(token) = token else { return Reply::created(&again, true) };
+        let link = Some(invitation_link(app, token));
+        let shown = Self { about, token: Some(token.reveal()), link, mailed: false, secret_shown: false };
         Reply::created(&shown, false)?.shown_once(&again)
+    }
+
+    /// The answer when the link was sent by mail.
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn mailed(about: InvitationView) -> Result<Reply, ApiError> {
+        Reply::created(&Self { about, token: None, link: None, mailed: true, secret_shown: false }, false)
     }
 }
 
@@ -193,4 +201,11 @@ impl SeatsView {
         let over = limit.map_or(0, |limit| seats.taken.saturating_sub(limit.into()));
         Self { used: seats.taken, limit, over }
     }
+}
+
+/// The link of an invitation: the dashboard's page `/join`.
+#[must_use]
+pub fn invitation_link(app: &App, token: &InvitationToken) -> String {
+    let dashboard = app.dashboard.as_deref().unwrap_or_default().trim_end_matches('/');
+    format!("{dashboard}/join#{}", token.reveal())
 }

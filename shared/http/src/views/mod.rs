@@ -16,6 +16,7 @@ pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
 pub use member::{
     InvitationView, InvitationWithToken, MemberLimitView, MemberView, NewInvitation, SeatsView,
+    invitation_link,
 };
 pub use rate_limit::{RateLimitField, RateLimitView};
 pub use refusal::RefusalView;

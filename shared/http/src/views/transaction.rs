@@ -76,6 +76,9 @@ pub struct TransactionView {
     pub timestamp: DateTime<Utc>,
     /// The id of the operator's key, for a transaction of an operator.
     pub super_admin: Option<String>,
+    /// The id of the member who has made the request in a session. Left out for a request with an API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
     /// The payment provider's name for the payment method.
     pub payment_method: Option<String>,
     /// ISO 4217 code of the payment's currency.
@@ -308,6 +311,7 @@ impl TransactionView {
             price_version: details.price_version,
             timestamp: DateTime::UNIX_EPOCH,
             super_admin: details.super_admin.map(|key| key.to_string()),
+            requested_by: details.requested_by.map(|member| member.to_string()),
             payment_method: paid.map(|paid| paid.method.as_str().to_owned()),
             currency: paid.map(|paid| paid.price.currency().code().to_owned()),
             exchange_rate: paid.and_then(|paid| paid.rate).map(domain::Rate::get),

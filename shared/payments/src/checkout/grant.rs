@@ -32,6 +32,7 @@ impl Checkout<'_> {
             description: description(purchase),
             key_id: purchase.key_id,
             super_admin: purchase.super_admin,
+            requested_by: purchase.requested_by,
             request_id: purchase.request_id.clone(),
             ..Details::default()
         };

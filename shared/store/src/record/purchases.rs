@@ -15,8 +15,8 @@ use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::Write;
 use domain::{
-    AccountId, Amount, AutoRecharge, Dispute, EntryId, KeyId, Money, Offer, PackageId, PaymentId, Purchase,
-    PurchaseCause, PurchaseId, PurchaseStatus, Rate, Reference, Refunds, Service,
+    AccountId, Amount, AutoRecharge, Dispute, EntryId, KeyId, MemberId, Money, Offer, PackageId, PaymentId,
+    Purchase, PurchaseCause, PurchaseId, PurchaseStatus, Rate, Reference, Refunds, Service,
 };
 
 /// The item of a purchase.
@@ -40,6 +40,8 @@ struct PurchaseItem {
     key_id: Option<KeyId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     super_admin: Option<KeyId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requested_by: Option<MemberId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(rename = "stage")]
@@ -67,8 +69,18 @@ struct PurchaseItem {
 
 impl From<&Purchase> for PurchaseItem {
     fn from(purchase: &Purchase) -> Self {
-        let Purchase { offer, method, rate, cause, made_at, key_id, super_admin, request_id, .. } =
-            purchase.clone();
+        let Purchase {
+            offer,
+            method,
+            rate,
+            cause,
+            made_at,
+            key_id,
+            super_admin,
+            requested_by,
+            request_id,
+            ..
+        } = purchase.clone();
         Self {
             credits: offer.credits,
             price: offer.price,
@@ -81,6 +93,7 @@ impl From<&Purchase> for PurchaseItem {
             made_at,
             key_id,
             super_admin,
+            requested_by,
             request_id,
             status: purchase.status.clone(),
             charges: purchase.charges,
@@ -119,6 +132,7 @@ impl PurchaseItem {
             made_at: self.made_at,
             key_id: self.key_id,
             super_admin: self.super_admin,
+            requested_by: self.requested_by,
             request_id: self.request_id,
             status: self.status,
             charges: self.charges,

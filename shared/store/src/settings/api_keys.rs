@@ -44,18 +44,18 @@ pub(crate) struct CachedKey {
     pub(crate) rate_limit: Option<RateLimit>,
 }
 
-/// The hashes of secrets that were not found, and when. They are remembered for a moment, so that a caller with a wrong key
+/// The hashes of secrets and of tokens that were not found, and when. They are remembered for a moment, so that a caller with a wrong key
 /// does not cause a read for each request.
 #[derive(Debug, Default)]
 pub(crate) struct UnknownKeys(Mutex<HashMap<String, DateTime<Utc>>>);
 
 impl UnknownKeys {
-    fn contain(&self, hash: &str, wall: DateTime<Utc>) -> bool {
+    pub(crate) fn contain(&self, hash: &str, wall: DateTime<Utc>) -> bool {
         let unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         unknown.get(hash).is_some_and(|since| wall.signed_duration_since(*since) < CHECKED_EVERY)
     }
 
-    fn add(&self, hash: String, wall: DateTime<Utc>) {
+    pub(crate) fn add(&self, hash: String, wall: DateTime<Utc>) {
         let mut unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if UNKNOWN_MAX <= unknown.len() {
             unknown.clear();
@@ -98,7 +98,16 @@ impl Settings {
     /// # Errors
     /// When the table does not answer and the key was not read in the last 15 minutes.
     pub async fn find_key(&self, secret: &ApiKeySecret, moment: Moment) -> Result<Option<KnownKey>, Fault> {
-        let (hash, wall) = (secret.hash(), moment.wall);
+        self.find_hashed_key(&secret.hash(), moment).await
+    }
+
+    /// The key of a secret with this hash, as [`Settings::find_key`].
+    pub(crate) async fn find_hashed_key(
+        &self,
+        hash: &str,
+        moment: Moment,
+    ) -> Result<Option<KnownKey>, Fault> {
+        let (hash, wall) = (hash.to_owned(), moment.wall);
         if self.unknown_keys.contain(&hash, wall) {
             return Ok(None);
         }

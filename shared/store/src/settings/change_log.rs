@@ -35,9 +35,9 @@ const ATTEMPTS_MAX: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ChangedSetting {
-    /// An organisation or a key of it.
+    /// An organisation, a key or a member of it, or their sessions.
     Organisation(OrgId),
-    /// An operator's key.
+    /// An operator's key, or its sessions.
     Operators,
     /// A part of the catalogue.
     Catalogue,
@@ -138,6 +138,8 @@ impl Settings {
             Missed::These(changes) => changes.iter().for_each(|change| self.forget(*change)),
             Missed::Unknown => {
                 self.keys.expire();
+                self.members.expire();
+                self.sign_ins.expire();
                 self.catalogue.expire();
             }
         }
@@ -180,9 +182,14 @@ impl Settings {
         match change {
             ChangedSetting::Organisation(org) => {
                 self.keys.forget(|_, known| known.key.org == Some(org));
+                self.members.forget(|(of, _), _| *of == org);
+                self.sign_ins.forget(|owner, _| owner.org() == Some(org));
                 self.organisations.forget(|known, _| *known == org);
             }
-            ChangedSetting::Operators => self.keys.forget(|_, known| known.key.org.is_none()),
+            ChangedSetting::Operators => {
+                self.keys.forget(|_, known| known.key.org.is_none());
+                self.sign_ins.forget(|owner, _| owner.is_operator());
+            }
             ChangedSetting::Catalogue => self.catalogue.forget(|(), _| true),
         }
     }

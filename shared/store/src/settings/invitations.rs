@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::settings::ended_invitations::becomes;
+use crate::settings::memberships::add_membership;
 use crate::settings::organisations::{Organisation, Settings};
 use crate::settings::seats::{add_owner, take_address, take_seat};
 use crate::table::attribute::text;
@@ -197,9 +198,11 @@ impl Settings {
             }
             let member = invitation.member(name.clone(), now);
             let key = Key::Settings(SettingsKey::Member(member.org, member.member_id));
+            let hash = member.email.hash();
             let mut writes = vec![
                 becomes(&invitation, InvitationState::Accepted),
                 Write::PutIf(with_key(&key, &member)?, Condition::absent()),
+                add_membership(&member, &hash)?,
             ];
             if member.role == MemberRole::Owner {
                 writes.push(add_owner(member.org));

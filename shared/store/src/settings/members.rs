@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::settings::change_log::ChangedSetting;
+use crate::settings::memberships::end_membership;
 use crate::settings::organisations::Settings;
 use crate::settings::seats::{add_owner, end_owner, free_address, free_seat};
 use crate::table::attribute::number;
@@ -104,7 +106,10 @@ impl Settings {
             let mut writes = vec![replace(&known, &next)?];
             writes.extend(owners);
             match self.table.write_together(writes, "change a member").await? {
-                None => return Ok(ChangedMember::Changed(next.into())),
+                None => {
+                    self.log_change(ChangedSetting::Organisation(org)).await?;
+                    return Ok(ChangedMember::Changed(next.into()));
+                }
                 Some(REPLACED) => {}
                 Some(_) => return Ok(ChangedMember::LastOwner),
             }
@@ -131,15 +136,20 @@ impl Settings {
                 return Ok(ChangedMember::Denied(denial));
             }
             if known.status() == MemberStatus::Removed {
+                // The attempt that has removed it may have ended before it was logged.
+                self.log_change(ChangedSetting::Organisation(org)).await?;
                 return Ok(ChangedMember::Changed(known.into()));
             }
             let next = known.clone().removed(now);
             let seat = if known.is_owner() { end_owner(org, true) } else { free_seat(org) };
             let hash = known.email.hash();
             let address = free_address(org, &hash, InvitationId::from(id));
-            let writes = vec![replace(&known, &next)?, seat, address];
+            let writes = vec![replace(&known, &next)?, seat, address, end_membership(&known, &hash)];
             match self.table.write_together(writes, "remove a member").await? {
-                None => return Ok(ChangedMember::Changed(next.into())),
+                None => {
+                    self.log_change(ChangedSetting::Organisation(org)).await?;
+                    return Ok(ChangedMember::Changed(next.into()));
+                }
                 Some(REPLACED) => {}
                 Some(_) if known.is_owner() => return Ok(ChangedMember::LastOwner),
                 Some(_) => return Err(Fault::corrupt("the seats of an organisation", "a member has none")),

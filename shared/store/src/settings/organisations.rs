@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::api_keys::{CachedKey, UnknownKeys};
 use crate::settings::change_log::{ChangeLog, ChangedSetting};
 use crate::settings::key_use::KeyUses;
+use crate::settings::known_members::CachedMember;
 use crate::settings::last_known::{LastKnown, Refresh};
 use crate::settings::outage::OutageLog;
 use crate::settings::rate_limits::RateSlabs;
@@ -20,7 +21,10 @@ use crate::table::error::Fault;
 use crate::table::item::decode;
 use crate::table::key::Key;
 use crate::table::requests::Table;
-use domain::{Allowance, Currency, Metadata, OrgId, PlanId, RateLimit, Reference, SpendingLimit};
+use domain::{
+    Allowance, Currency, MemberId, Metadata, OrgId, PlanId, RateLimit, Reference, SignInOwner, SignIns,
+    SpendingLimit,
+};
 
 /// An organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +110,8 @@ pub struct Settings {
     /// Those that exist, for whom operators act.
     pub(crate) existing: LastKnown<OrgId, ()>,
     pub(crate) external_ids: LastKnown<String, OrgId>,
+    pub(crate) members: LastKnown<(OrgId, MemberId), CachedMember>,
+    pub(crate) sign_ins: LastKnown<SignInOwner, Arc<SignIns>>,
     pub(crate) unknown_keys: UnknownKeys,
     pub(crate) key_uses: KeyUses,
     pub(crate) rate_slabs: RateSlabs,
@@ -124,6 +130,8 @@ impl Settings {
             organisations: LastKnown::new(Refresh::Always),
             existing: LastKnown::new(Refresh::WithinAMinute),
             external_ids: LastKnown::new(Refresh::WithinAMinute),
+            members: LastKnown::new(Refresh::WithinAMinute),
+            sign_ins: LastKnown::new(Refresh::WithinAMinute),
             unknown_keys: UnknownKeys::default(),
             key_uses: KeyUses::default(),
             rate_slabs: RateSlabs::default(),

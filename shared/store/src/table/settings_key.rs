@@ -1,7 +1,7 @@
 //! The keys of the items of the settings table.
 
 use crate::table::key::Key;
-use domain::{InvitationId, KeyId, MemberId, OrgId, Period};
+use domain::{InvitationId, KeyId, MemberId, OrgId, Period, SignInOwner};
 
 /// The key of an item of the settings table. API keys belong to an organisation, or without one to the operators.
 pub(crate) enum SettingsKey<'a> {
@@ -35,6 +35,10 @@ pub(crate) enum SettingsKey<'a> {
     Invitation(OrgId, InvitationId),
     /// `TEAM#<org>` / `ADDRESS#<hash>`: which invitation or member has an email address.
     Address(OrgId, &'a str),
+    /// `MAIL#<hash>` / `<org>`: that an email address is a member's of an organisation.
+    Membership(&'a str, OrgId),
+    /// `SIGNIN#<owner>` / `SIGNIN`: the sessions of a member or a key, and the links with which they begin.
+    SignIns(SignInOwner),
     /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
     Catalogue(&'static str),
 }
@@ -58,6 +62,8 @@ impl SettingsKey<'_> {
             Self::Member(org, member) => (team_partition(*org), format!("{MEMBERS}{member}")),
             Self::Invitation(org, invitation) => (team_partition(*org), format!("{INVITATIONS}{invitation}")),
             Self::Address(org, hash) => (team_partition(*org), format!("ADDRESS#{hash}")),
+            Self::Membership(hash, org) => (mail_partition(hash), org.to_string()),
+            Self::SignIns(owner) => (format!("SIGNIN#{owner}"), "SIGNIN".to_owned()),
             Self::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
         }
     }
@@ -112,6 +118,11 @@ pub(crate) const AFTER_NAME: char = '\u{1}';
 /// The partition with what operators did in a month.
 pub(crate) fn audit_partition(month: Period) -> String {
     format!("AUDIT#{month}")
+}
+
+/// The partition with the organisations of which an email address is a member.
+pub(crate) fn mail_partition(hash: &str) -> String {
+    format!("MAIL#{hash}")
 }
 
 /// The partition with the members of an organisation.

@@ -1,0 +1,11 @@
+//! The Lambda function `sessions`.
+
+use app::App;
+use scrip_http::{Fatal, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Fatal> {
+    app::start_log();
+    let app = App::from_env()?.with_dashboard().with_mail()?;
+    serve(app, sessions::routes()).await
+}
