@@ -20,9 +20,7 @@ use crate::assembly::{AppParts, app, functions};
 use crate::capacity::{Meter, ROUTE};
 use crate::clock::LocalClock;
 use crate::demo::{DemoKeys, fill};
-use crate::emulation::{
-    Mailbox, Scheduler, StreamReader, ask_for_reversals, deliver_to_all, mail_routes, release_leases,
-};
+use crate::emulation::{Mailbox, Scheduler, StreamReader, ask_for_reversals, deliver_to_all, release_leases};
 use crate::engine::Engine;
 use crate::files::LocalFiles;
 use crate::first_start::{FirstStart, Foundation};
