@@ -210,3 +210,51 @@ async fn the_audit_log_shows_previews_long_bodies_and_what_was_before() {
         assert_eq!(answer.failure(), "400 INVALID_CURSOR", "{cursor}");
     }
 }
+
+/// A header that would change nothing is refused, so that no request is about another ledger than its sender thinks.
+#[tokio::test]
+async fn the_headers_of_acting_are_refused_where_they_mean_nothing() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(10).await;
+    let grant = format!("/admin/v1/organisations/{}/grants", org.id);
+    let send = async |path: &str, key: &str, headers: &[(&str, &str)], body: Value| {
+        let request = world.request(Method::POST, path, key).header("idempotency-key", unique());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        tests::send(request.json(&body)).await
+    };
+    let bonus = json!({ "source": "bonus", "amount": 3 });
+    for header in [("scrip-mode", "test"), ("scrip-mode", "live"), ("scrip-organisation", org.id.as_str())] {
+        let refused = send(&grant, world.operator(), &[header], bonus.clone()).await;
+        assert_eq!(refused.failure(), "400 VALIDATION_ERROR", "{header:?}");
+    }
+    assert_eq!(world.balance(&org.key).await["available"], json!(10));
+    let debit = json!({ "operation": "aml.pep" });
+    let test = send("/api/v3/credits/consume", &org.key, &[("scrip-mode", "test")], debit.clone()).await;
+    assert_eq!(test.failure(), "400 VALIDATION_ERROR");
+    assert_eq!(send("/api/v3/credits/consume", &org.key, &[("scrip-mode", "live")], debit).await.status, 201);
+    // An answer says which ledger it was about.
+    for mode in ["live", "test"] {
+        let body = json!({ "source": "bonus", "amount": 3, "mode": mode });
+        let granted = send(&grant, world.operator(), &[], body).await;
+        assert_eq!(granted.body["meta"]["livemode"], json!(mode == "live"));
+    }
+    let named = world.request(Method::GET, "/api/v3/credits/balance", world.operator());
+    let unknown = tests::send(named.header("scrip-organisation", "cust-1")).await;
+    assert_eq!(unknown.failure(), "400 VALIDATION_ERROR");
+    assert!(unknown.body["error"]["details"]["fields"]["Scrip-Organisation"].is_string(), "{unknown:?}");
+}
+
+/// What an operator's role may not do for an organisation, it is told with the roles that may.
+#[tokio::test]
+async fn an_operator_is_told_which_role_may() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(10).await;
+    let body = json!({ "name": "Jo", "role": "support" });
+    let support = world.post("/admin/v1/operator-keys", world.operator(), &unique(), &body).await.created();
+    let request = world.request(Method::POST, "/api/v3/credits/consume", support["key"].as_str().unwrap());
+    let request = request.header("scrip-organisation", &org.id).header("idempotency-key", unique());
+    let refused = tests::send(request.json(&json!({ "operation": "aml.pep" }))).await;
+    assert_eq!(refused.failure(), "403 INSUFFICIENT_PERMISSIONS");
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("`support`") && message.contains("`money` or `owner`"), "{message}");
+}

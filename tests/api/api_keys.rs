@@ -357,3 +357,27 @@ async fn many_changes_at_once_are_all_answered_and_announced() {
         assert_eq!(found, 64, "{name}");
     }
 }
+
+/// The previous secret of a rolled key says what it is, and a key without its scheme says what is missing.
+#[tokio::test]
+async fn a_refused_secret_is_told_what_to_send() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(10).await;
+    let body = json!({ "mode": "live", "scopes": ["credits:read", "team:write"] });
+    let made = create(&world, &org.key, body).await.created();
+    let (id, first) = (text(&made["keyId"]), text(&made["key"]));
+    let alone = world.request(Method::GET, KEYS, "").header("authorization", &first);
+    let alone = tests::send(alone).await;
+    assert_eq!(alone.failure(), "401 INVALID_API_KEY");
+    assert!(text(&alone.body["error"]["message"]).contains("Bearer <key>"), "{alone:?}");
+    world.post(&format!("{KEYS}/{id}/roll"), &org.key, &unique(), &json!({})).await.created();
+    let owner = json!({ "name": "Jo", "role": "owner" });
+    let jo = world.post("/admin/v1/operator-keys", world.operator(), &unique(), &owner).await.created();
+    let path = format!("/admin/v1/operator-keys/{}/roll", text(&jo["keyId"]));
+    world.post(&path, world.operator(), &unique(), &json!({})).await.created();
+    for (path, secret) in [(KEYS, first), ("/admin/v1/audit-log", text(&jo["key"]))] {
+        let refused = world.get(path, &secret).await;
+        assert_eq!(refused.failure(), "403 INSUFFICIENT_PERMISSIONS");
+        assert!(text(&refused.body["error"]["message"]).contains("previous secret"), "{refused:?}");
+    }
+}

@@ -249,3 +249,36 @@ async fn a_customer_of_the_longest_name_has_a_budget() {
     assert_eq!(world.consume(&org.key, &unique(), &debit(1)).await.failure(), "403 BUDGET_EXCEEDED");
     assert_eq!(used(&world, &org, &own).await, 3);
 }
+
+/// A budget that never resets is raised for a day or for good, and a budget that could count nothing is refused.
+#[tokio::test]
+async fn a_budget_says_what_it_can_be_asked_for() {
+    let (world, org) = world().await;
+    let body = json!({ "scope": "customer", "id": "c", "limit": 4, "period": "once", "only": { "category": "aml" } });
+    let once = budget(&world, &org, body).await;
+    let debit = json!({ "operation": "aml.basic", "quantity": 5, "customerId": "c" });
+    let refused = world.consume(&org.key, &unique(), &debit).await;
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    let expected = "a budget of the customer `c` for the category `aml` allows 4 credits in all, 0 are used";
+    assert!(message.starts_with(expected), "{message}");
+    let ask = async || {
+        let body = json!({ "budgetId": once.rsplit('/').next().unwrap(), "amount": 3 });
+        let asked = post(&world, &org, REQUESTS, body).await.created();
+        format!("{REQUESTS}/{}/approve", asked["requestId"].as_str().unwrap())
+    };
+    let path = ask().await;
+    assert_eq!(
+        post(&world, &org, &path, json!({ "until": "reset" })).await.failure(),
+        "400 VALIDATION_ERROR"
+    );
+    let approved = post(&world, &org, &path, json!({})).await.data();
+    assert_eq!(approved["until"], Value::Null, "for good");
+    assert_eq!(world.get(&once, &org.key).await.data()["limit"], json!(7));
+    world.consume(&org.key, &unique(), &debit).await.created();
+    for only in [json!({ "operation": "aml.pep" }), json!({ "category": "kyt" })] {
+        let body =
+            json!({ "scope": "operation", "id": "aml.basic", "limit": 4, "period": "day", "only": only });
+        let status = post(&world, &org, BUDGETS, body).await.status;
+        assert_eq!(status == 400, only["operation"].is_string(), "{only}");
+    }
+}

@@ -111,3 +111,15 @@ async fn what_fails_is_named_and_the_rest_is_imported() {
     weak.order.key = reader["key"].as_str().unwrap().to_owned().into();
     assert_eq!(weak.run().await.2, [outcome("g", "failed")]);
 }
+
+/// The whole file is checked before anything is sent, also by the clock of the deployment.
+#[tokio::test]
+async fn a_bonus_that_has_expired_stops_an_import_before_it_begins() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let text = "externalId,name,purchased,bonus,bonusExpiresAt\nc-1,A,5,,\nc-2,B,5,5,2024-01-15T10:30:00Z\n";
+    let (_, error, lines) = Importing::new(&world, text).run().await;
+    assert!(error.as_deref().is_some_and(|error| error.ends_with("has passed: c-2")), "{error:?}");
+    assert_eq!(lines, []);
+    let found = world.get("/admin/v1/organisations?externalId=c-1", world.operator()).await.data();
+    assert_eq!(found, json!([]));
+}

@@ -99,7 +99,10 @@ async fn invitations_that_have_ended_give_their_seats_back() {
         }
     }
     assert_eq!(used(&world, &org).await, 22);
-    world.pass(7 * 86_400).await;
+    world.pass(7 * 86_400 - 1).await;
+    assert_eq!(used(&world, &org).await, 22);
+    world.pass(1).await;
+    assert_eq!(used(&world, &org).await, 0);
     world.put(&path, world.operator(), &json!({ "plan": "professional" })).await.data();
     let seats = world.get(SEATS, &org.key).await.data()["limit"].as_u64().unwrap();
     assert!(seats < 22, "{seats}");

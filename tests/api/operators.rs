@@ -280,8 +280,8 @@ async fn an_operator_acts_for_an_organisation() {
         ("org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "404 NOT_FOUND"),
         ("external:unknown", "404 NOT_FOUND"),
         ("external:", "404 NOT_FOUND"),
-        ("cust-7", "404 NOT_FOUND"),
-        ("", "404 NOT_FOUND"),
+        ("cust-7", "400 VALIDATION_ERROR"),
+        ("", "400 VALIDATION_ERROR"),
     ] {
         let answer = Acting { world: &world, key: &key, org: name }.get("/api/v3/credits/balance").await;
         assert_eq!(answer.failure(), expected, "{name}");

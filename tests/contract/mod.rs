@@ -16,6 +16,7 @@ mod pages;
 mod queue_handlers;
 mod secrets;
 mod seed;
+mod seller;
 mod stack;
 mod stripe;
 mod webhook_signatures;

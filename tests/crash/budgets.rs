@@ -11,7 +11,7 @@ use tests::{TestLedger, WriteFault, moment};
 
 use super::debit::AfterFault;
 
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
@@ -23,7 +23,7 @@ fn jo() -> Reference {
     Reference::try_from("jo".to_owned()).unwrap()
 }
 
-async fn send(
+pub(super) async fn send(
     ledger: &Ledger,
     id: AccountId,
     name: &str,
@@ -44,7 +44,7 @@ async fn send(
     ledger.spend(id, claim, moment(at), decide).await
 }
 
-async fn budget(ledger: &Ledger, id: AccountId, subject: BudgetSubject, limit: u64) -> BudgetId {
+pub(super) async fn budget(ledger: &Ledger, id: AccountId, subject: BudgetSubject, limit: u64) -> BudgetId {
     let budget = Budget {
         id: BudgetId::from(EntryId::new(now(), random())),
         subject,

@@ -2,6 +2,7 @@
 
 mod auto_recharge;
 mod auto_recharge_steps;
+mod budget_thresholds;
 mod budgets;
 mod calendar;
 mod chain;

@@ -56,6 +56,7 @@ pub(super) async fn adjust_credits(
 ) -> Result<Reply, ApiError> {
     let NewAdjustment { amount, source, reason, mode } = intent.body;
     let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
+    operator.call.is_about(account);
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let direction = if amount < 0 { Direction::Debit } else { Direction::Credit };
     let amount = Amount::try_from(amount.unsigned_abs()).map_err(|_| {

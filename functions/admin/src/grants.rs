@@ -101,6 +101,7 @@ pub(super) async fn grant(
 ) -> Result<Reply, ApiError> {
     let NewGrant { source, amount, service, expires_at, expires_in_days, description, mode } = intent.body;
     let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
+    operator.call.is_about(account);
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let expires_at = match (expires_at, expires_in_days) {
         (Some(_), Some(_)) => {

@@ -49,6 +49,7 @@ pub(super) async fn set_plan_limit(
 ) -> Result<Reply, ApiError> {
     let limit = Credits::from(limit);
     let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
+    operator.call.is_about(id);
     let is_so = |account: &Account| account.monthly_cap() == limit;
     let decide = |account: &Account, attempt: &_| set_cap(account, limit, attempt);
     let author = super::terms::Author { operator: &operator, reason: None, step: "plan-limit" };

@@ -102,6 +102,7 @@ pub(super) async fn refund_purchase(
         return Err(ApiError::field("amount", "must be at least 1, or left out"));
     }
     let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
+    operator.call.is_about(account);
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let PurchaseName(transaction) = purchase.found()?;
     let checkout = app.checkout(account.mode);

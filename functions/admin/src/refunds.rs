@@ -62,6 +62,7 @@ pub(super) async fn refund_debit(
     );
     let OperatorRefund { transaction_id, reason, amount, note, mode } = intent.body;
     let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
+    operator.call.is_about(account);
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let request = Refund {
         transaction: EntryId::try_from(String::from(transaction_id)).map_err(|_| UNKNOWN)?,

@@ -79,6 +79,7 @@ pub(super) async fn repair_ledger(
 ) -> Result<Reply, ApiError> {
     let RepairRequest { mode, reason, dry_run } = intent.body;
     let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
+    operator.call.is_about(id);
     let moment = app.ledger.moment_of(id, operator.call.moment).await?;
     let details = Details {
         description: Some(reason),

@@ -71,6 +71,7 @@ pub(super) async fn set_post_paid(
 ) -> Result<Reply, ApiError> {
     let limit = Credits::from(limit);
     let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
+    operator.call.is_about(id);
     let is_so = |account: &Account| account.post_paid.limit == limit;
     let account = change(
         &app,

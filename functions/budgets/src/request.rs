@@ -126,6 +126,12 @@ impl NewBudget {
         {
             prices.price(&name, now)?;
         }
+        if only.as_ref().is_some_and(|only| !only.fits(&subject)) {
+            return Err(ApiError::field(
+                "only",
+                "names another one than `id`, so the budget would count nothing",
+            ));
+        }
         let alert_at = self.alert_at.unwrap_or_else(|| Budget::ALERT_AT.to_vec());
         Ok(Budget {
             id: BudgetId::from(id),

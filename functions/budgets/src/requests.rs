@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{
-    Amount, Budget, BudgetId, BudgetNotice, BudgetRequest, BudgetRequestId, BudgetRequestStatus, Credits,
-    Notification, RaiseEnd, Reference,
+    Amount, Budget, BudgetId, BudgetNotice, BudgetPeriod, BudgetRequest, BudgetRequestId,
+    BudgetRequestStatus, Credits, Notification, RaiseEnd, Reference,
 };
 use scrip_http::{
     ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
@@ -149,7 +149,14 @@ pub(super) async fn approve_budget_request(
     let request = find(&app, &caller, path).await?;
     let budget = app.ledger.budget(account, request.budget).await?;
     let amount = body.amount.map_or(request.amount, Credits::from);
-    let end = body.until.unwrap_or(RaiseEnd::Reset);
+    let never_resets = budget.as_ref().is_some_and(|budget| budget.period == BudgetPeriod::Once);
+    let end = match (body.until, never_resets) {
+        (Some(RaiseEnd::Reset), true) => {
+            return Err(ApiError::field("until", "must be `day` or `never`: this budget does not reset"));
+        }
+        (None, true) => RaiseEnd::Never,
+        (until, _) => until.unwrap_or(RaiseEnd::Reset),
+    };
     let until = budget.as_ref().and_then(|budget| end.of(budget.period, moment.now));
     let status = BudgetRequestStatus::Approved { amount, until, by: caller.by.to_string(), at: moment.now };
     let wanted = BudgetRequest { status, ..request };

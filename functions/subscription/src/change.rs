@@ -153,6 +153,7 @@ pub(super) async fn preview(
     let Moment { now, .. } = moment;
     let catalogue = app.settings.current_catalogue(moment.wall).await?;
     let wanted = PlannedChange::of(change, &catalogue, now)?;
+    let seats = app.settings.seats(account.org).await?;
     let account = app.ledger.account(account).await?.ok_or(Unsettled::NoAccount)?;
     let account = account.with_due(now);
     if due(&account, now).is_some() {
@@ -174,7 +175,7 @@ pub(super) async fn preview(
     let plans = Plans { before, after: wanted.plan };
     let switched = Switched { entry: &posting.entry, switch };
     let foreseen = SubscriptionChange::by(switched, &after, sequence, plans, true);
-    Reply::ok(&foreseen.for_an_operator(is_refused))
+    Reply::ok(&foreseen.for_an_operator(is_refused).with_seats(seats.taken, wanted.plan.max_users))
 }
 
 /// The plan of an account. The catalogue keeps every version of every plan.

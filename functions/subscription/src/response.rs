@@ -218,6 +218,18 @@ impl SubscriptionChange {
         self
     }
 
+    /// Adds a notice if members and open invitations take more seats than the plan has.
+    pub(super) fn with_seats(mut self, taken: u64, seats: Option<u32>) -> Self {
+        let over = seats.map_or(0, |seats| taken.saturating_sub(seats.into()));
+        if 0 < over {
+            self.notices.push(format!(
+                "members and open invitations take {taken} seats, {over} more than the plan has: they stay, and no member is \
+                 invited until enough have left"
+            ));
+        }
+        self
+    }
+
     /// The effect if the account has the plan already: none.
     pub(super) fn nothing(account: &Account, plan: &Plan, preview: bool, now: DateTime<Utc>) -> Self {
         let balance = account.balance(now);

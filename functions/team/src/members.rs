@@ -77,7 +77,10 @@ pub(super) async fn read_seats(
 ) -> Result<Reply, ApiError> {
     let (org, moment) = (caller.account.org, at_arrival(caller.call.moment, &caller));
     let limit = app.settings.seat_limit(org, moment).await?;
-    let seats = if sees_members(caller.account) { app.settings.seats(org).await? } else { Seats::default() };
+    let seats = match sees_members(caller.account) {
+        true => app.settings.seats_at(org, moment.now).await?,
+        false => Seats::default(),
+    };
     Reply::ok(&SeatsView::of(&seats, limit))
 }
 

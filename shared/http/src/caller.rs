@@ -201,11 +201,16 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let identified = identify(parts, app).await?;
-        let is_current = identified.is_current;
+        let (is_current, is_outgoing) = (identified.is_current, identified.is_outgoing);
         let OrganisationCaller { call, account, by, scopes, role } =
             identified.organisation(parts, app).await?;
         if !S::IS_FOR_ALL && !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
-            return Err(Denial::Lacks(S::SCOPE).into());
+            return Err(match role {
+                _ if is_outgoing && S::SCOPE == Scope::TeamWrite => Denial::Outgoing,
+                Some(role) => Denial::RoleLacks(role, S::SCOPE),
+                None => Denial::Lacks(S::SCOPE),
+            }
+            .into());
         }
         if S::CHANGES_SETTINGS && !is_current {
             return Err(not_current());

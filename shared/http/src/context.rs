@@ -123,6 +123,11 @@ impl RequestContext {
         }
     }
 
+    /// Records the account that an operator's request is about, for `livemode` and the log.
+    pub fn is_about(&self, account: AccountId) {
+        self.of(account);
+    }
+
     /// Records the caller's account, for `livemode` and the log. The first one stays.
     pub(super) fn of(&self, account: AccountId) {
         self.account.get_or_init(|| account);

@@ -219,7 +219,9 @@ impl ApiError {
             Self::Denied(
                 Denial::Address(_)
                 | Denial::WrongSide(_)
+                | Denial::Outgoing
                 | Denial::Lacks(_)
+                | Denial::RoleLacks(..)
                 | Denial::Role(..)
                 | Denial::CannotGive(_)
                 | Denial::CannotGiveRole(..),
@@ -322,7 +324,10 @@ impl ApiError {
         if let Self::Invalid(fields) = self {
             json!({ "fields": fields })
         } else if let Self::Denied(
-            Denial::Lacks(scope) | Denial::CannotGive(scope) | Denial::CannotGiveRole(_, scope),
+            Denial::Lacks(scope)
+            | Denial::RoleLacks(_, scope)
+            | Denial::CannotGive(scope)
+            | Denial::CannotGiveRole(_, scope),
         ) = self
         {
             json!({ "scope": scope })

@@ -35,6 +35,8 @@ pub(super) struct Identified {
     pub(super) principal: Principal,
     /// Whether the key, and the session, were read in the last minute.
     pub(super) is_current: bool,
+    /// Whether it is the previous secret of a key that was rolled.
+    pub(super) is_outgoing: bool,
 }
 
 /// An organisation's caller.
@@ -126,11 +128,12 @@ pub(super) async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identi
         Credential::Session(token) => in_session(parts, app, &call, token).await?,
     };
     enter(app, &call, &admitted).await?;
+    let is_outgoing = admitted.key.as_ref().is_some_and(|key| key.rolled_until.is_some());
     let Admitted { principal, is_current, .. } = admitted;
     // `Once` reads it to know whose idempotency key the request has.
     parts.extensions.insert(principal.clone());
     parts.extensions.insert(signed_in);
-    Ok(Identified { call, principal, is_current })
+    Ok(Identified { call, principal, is_current, is_outgoing })
 }
 
 /// Finds the key with which a person signs in, and counts the request as every request with it.
@@ -190,6 +193,9 @@ fn credential(parts: &Parts, app: &App) -> Result<Credential, ApiError> {
         || verifik::is_below(parts.uri.path()) && scheme.eq_ignore_ascii_case(verifik::SCHEME);
     if is_key && key.trim().is_empty() {
         return Err(Unidentified::MissingKey.into());
+    }
+    if key.is_empty() && ApiKeySecret::parse(scheme).is_some() {
+        return Err(Unidentified::NoScheme.into());
     }
     let secret = Some(key.trim()).filter(|_| is_key).and_then(ApiKeySecret::parse);
     Ok(Credential::Key(secret.ok_or(Unidentified::InvalidKey)?))
@@ -289,6 +295,11 @@ impl Identified {
         let named = one(&parts.headers, ACTS_FOR)?;
         let (key, role) = match principal {
             Principal::Organisation { account, by, scopes } if named.is_none() => {
+                if parts.headers.contains_key(ACTS_IN) && mode(&parts.headers)? != account.mode {
+                    let problem =
+                        format!("must be `{0}`: this key works on the {0} ledger", account.mode.as_str());
+                    return Err(ApiError::field("Scrip-Mode", problem));
+                }
                 return Ok(OrganisationCaller { call, account, by, scopes, role: None });
             }
             Principal::Organisation { .. } => {
@@ -317,8 +328,23 @@ async fn acted_for(app: &App, named: &str, call: &RequestContext) -> Result<OrgI
         let external = Reference::try_from(external.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
         return app.settings.org_of_external(&external, wall).await?.ok_or(OrgId::NOT_FOUND);
     }
-    let org = OrgId::try_from(named.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
+    let unreadable = "must be `org_…` and 26 characters, or `external:` and the organisation's `externalId`";
+    let org = OrgId::try_from(named.to_owned());
+    let org = org.map_err(|_| ApiError::field("Scrip-Organisation", unreadable))?;
     if app.settings.exists(org, wall).await? { Ok(org) } else { Err(OrgId::NOT_FOUND) }
+}
+
+/// Refuses the headers by which an operator acts for an organisation where they would change nothing: below `/admin/`, whose
+/// paths and bodies name the organisation and the mode.
+pub(super) fn acts_for_none(headers: &HeaderMap) -> Result<(), ApiError> {
+    for (name, instead) in
+        [(ACTS_FOR, "the path names the organisation"), (ACTS_IN, "send `mode` in the body")]
+    {
+        if headers.contains_key(name) {
+            return Err(ApiError::field(name, format!("is not for paths below /admin/: {instead}")));
+        }
+    }
+    Ok(())
 }
 
 /// The value of a header that may be sent once.

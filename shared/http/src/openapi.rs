@@ -20,7 +20,10 @@ pub fn describe(routes: &OpenApi) -> Result<Value, serde_json::Error> {
         if let Some(components) = components.as_object_mut() {
             components.insert(
                 "securitySchemes".into(),
-                json!({ "apiKey": { "type": "http", "scheme": "bearer", "description": "sk_live_…, sk_test_… or ok_live_…; below /v2/ also `Authorization: jwt <key>`" } }),
+                json!({
+                    "session": { "type": "apiKey", "in": "cookie", "name": "__Host-scrip-session", "description": "of POST /api/v3/sessions; with the header Scrip-CSRF-Token for everything but GET. Operators have __Host-scrip-operator" },
+                    "apiKey": { "type": "http", "scheme": "bearer", "description": "sk_live_…, sk_test_… or ok_live_…; below /v2/ also `Authorization: jwt <key>`" },
+                }),
             );
             let schemas = components.entry("schemas").or_insert_with(|| json!({}));
             if let Some(schemas) = schemas.as_object_mut() {
@@ -115,6 +118,23 @@ fn add_idempotency_key(operation: &mut Map<String, Value>) {
                 key gets the same answer and changes nothing, however late it arrives",
         }));
     }
+}
+
+/// Adds the headers with which operators, and members in a session, name the ledger.
+fn add_ledger_headers(operation: &mut Map<String, Value>) {
+    let header = |name: &str, schema: Value, description: &str| json!({ "name": name, "in": "header", "required": false, "schema": schema, "description": description });
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    let Some(parameters) = parameters.as_array_mut() else { return };
+    parameters.push(header(
+        "Scrip-Organisation",
+        json!({ "type": "string", "examples": ["org_01HKZNPZB0YQ3T5N1C8V6W2X4H", "external:cust-7"] }),
+        "For operators: the organisation that the request is about, `org_…` or `external:` and its `externalId`",
+    ));
+    parameters.push(header(
+        "Scrip-Mode",
+        json!({ "type": "string", "enum": ["live", "test"] }),
+        "For operators and members in a session: the ledger that the request is about; live if left out. A key works on one ledger",
+    ));
 }
 
 /// The scopes of which an organisation's key needs one.
@@ -232,6 +252,9 @@ fn around(method: &str, path: &str, operation: &mut Map<String, Value>) {
     if method != "get" && !is_public {
         add_idempotency_key(operation);
     }
+    if !path.starts_with("/admin/") && !is_public {
+        add_ledger_headers(operation);
+    }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else { return };
     envelop(path, responses);
@@ -242,7 +265,7 @@ fn around(method: &str, path: &str, operation: &mut Map<String, Value>) {
         true => ("INVALID_PARAMETERS: see `details.fields`", "UNAUTHORIZED"),
         false => (
             "VALIDATION_ERROR: see `details.fields`; or another code for an invalid request",
-            "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY",
+            "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY; in a session SESSION_EXPIRED",
         ),
     };
     let always = [

@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use super::audit;
-use super::identity::{Identified, OperatorCall, identify, not_current};
+use super::identity::{Identified, OperatorCall, acts_for_none, identify, not_current};
 use super::{ApiError, App};
 use domain::{Denial, Duty, Principal};
 
@@ -111,11 +111,13 @@ impl<D: HasDuty> FromRequestParts<Arc<App>> for LastKnownOperator<D> {
 
 /// The operator who calls, and whether the key is current.
 async fn operator<D: HasDuty>(parts: &mut Parts, app: &Arc<App>) -> Result<(Operator<D>, bool), ApiError> {
-    let Identified { call, principal, is_current } = identify(parts, app).await?;
+    let Identified { call, principal, is_current, is_outgoing } = identify(parts, app).await?;
     match principal {
         Principal::Operator { key, role } if role.may(D::DUTY) => {
+            acts_for_none(&parts.headers)?;
             Ok((Operator(OperatorCall { key, role, call }, PhantomData), is_current))
         }
+        Principal::Operator { .. } if is_outgoing => Err(Denial::Outgoing.into()),
         Principal::Operator { role, .. } => Err(Denial::Role(role, D::DUTY).into()),
         Principal::Organisation { .. } => {
             Err(Denial::WrongSide("/admin/v1/ is for operators; use an operator's key").into())

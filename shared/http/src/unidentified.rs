@@ -10,6 +10,9 @@ pub enum Unidentified {
         "send your API key as `Authorization: Bearer <key>`, or below /v2/ as `Authorization: jwt <key>`"
     )]
     MissingKey,
+    /// The header has a key alone.
+    #[error("send the word Bearer before the key: `Authorization: Bearer <key>`")]
+    NoScheme,
     /// The API key was never issued.
     #[error("this API key is not valid; check that it was copied whole")]
     InvalidKey,
@@ -31,7 +34,7 @@ impl Unidentified {
     pub(super) fn code(self) -> (StatusCode, &'static str) {
         match self {
             Self::MissingKey => (StatusCode::UNAUTHORIZED, "MISSING_API_KEY"),
-            Self::InvalidKey => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
+            Self::InvalidKey | Self::NoScheme => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
             Self::SessionEnded => (StatusCode::UNAUTHORIZED, "SESSION_EXPIRED"),
             Self::LinkEnded => (StatusCode::UNAUTHORIZED, "INVALID_SIGN_IN_LINK"),
             Self::CsrfToken => (StatusCode::FORBIDDEN, "INVALID_CSRF_TOKEN"),

@@ -13,6 +13,11 @@ pub enum Denial {
     /// It was rolled, and the time for which its previous secret was accepted has ended.
     #[error("this is the previous secret of a key that was rolled; use the key's new secret")]
     Rolled,
+    /// It is the previous secret of a key that was rolled, which is accepted for a while and manages no keys.
+    #[error(
+        "this is the previous secret of a key that was rolled, and manages no keys; use the key's new secret"
+    )]
+    Outgoing,
     /// Its end has passed.
     #[error("this API key has expired; use another one, or set a later `expiresAt` with another key")]
     Expired,
@@ -36,6 +41,12 @@ pub enum Denial {
     /// The key lacks a scope.
     #[error("this API key lacks the scope `{}`; use a key that has it", .0.as_str())]
     Lacks(Scope),
+    /// The role of the operator who acts for an organisation lacks a scope.
+    #[error(
+        "an operator with the role `{}` has no scope `{}` when it acts for an organisation; use a key with the role {}",
+        .0.as_str(), .1.as_str(), OperatorRole::with_scope(*.1)
+    )]
+    RoleLacks(OperatorRole, Scope),
     /// The role of the operator's key does not include this.
     #[error("this operator's key has the role `{}`; use one with the role {}", .0.as_str(), OperatorRole::with(*.1))]
     Role(OperatorRole, Duty),

@@ -82,9 +82,17 @@ impl OperatorRole {
 
     /// The roles that may make a request that needs this, for the message of a refusal.
     pub(super) fn with(duty: Duty) -> String {
-        let able =
-            Self::ALL.into_iter().filter(|role| role.may(duty)).map(|role| format!("`{}`", role.as_str()));
-        able.collect::<Vec<_>>().join(" or ")
+        Self::named(|role| role.may(duty))
+    }
+
+    /// The roles that have a scope when they act for an organisation, for the message of a refusal.
+    pub(super) fn with_scope(scope: Scope) -> String {
+        Self::named(|role| role.scopes().contains(&scope))
+    }
+
+    fn named(is_able: impl Fn(Self) -> bool) -> String {
+        let able = Self::ALL.into_iter().filter(|role| is_able(*role));
+        able.map(|role| format!("`{}`", role.as_str())).collect::<Vec<_>>().join(" or ")
     }
 }
 
@@ -106,6 +114,7 @@ mod tests {
             assert_eq!(duties, expected, "{role:?}");
         }
         assert_eq!(OperatorRole::with(Duty::Money), "`money` or `owner`");
+        assert_eq!(OperatorRole::with_scope(Scope::TeamWrite), "`support` or `money` or `owner`");
     }
 
     #[test]

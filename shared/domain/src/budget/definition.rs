@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{BudgetPeriod, BudgetSubject, Spending};
-use crate::{Amount, BudgetId, Credits, Operation, PriceCategory, Reference, Service};
+use crate::{Amount, BudgetId, BudgetLevel, Credits, Operation, PriceCategory, Reference, Service};
 
 /// The maximum number of raises of a budget that have not ended.
 pub const RAISES_MAX: usize = 10;
@@ -52,6 +52,33 @@ pub enum BudgetFilter {
     Customer(Reference),
     /// That of one service.
     Service(Service),
+}
+
+impl BudgetFilter {
+    /// What it counts, in words: "the category `aml`".
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Operation(operation) => format!("the operation `{}`", operation.as_str()),
+            Self::Category(category) => format!("the category `{}`", category.as_str()),
+            Self::Customer(customer) => format!("the customer `{}`", customer.as_str()),
+            Self::Service(service) => format!("the service `{}`", service.as_str()),
+        }
+    }
+
+    /// Whether a budget of this subject can count anything that the filter lets pass.
+    #[must_use]
+    pub fn fits(&self, subject: &BudgetSubject) -> bool {
+        let is_other = |level, name: &str| {
+            subject.level == level && subject.id.as_ref().is_some_and(|id| id.as_str() != name)
+        };
+        match self {
+            Self::Operation(operation) => !is_other(BudgetLevel::Operation, operation.as_str()),
+            Self::Customer(customer) => !is_other(BudgetLevel::Customer, customer.as_str()),
+            Self::Service(service) => !is_other(BudgetLevel::Service, service.as_str()),
+            Self::Category(_) => true,
+        }
+    }
 }
 
 /// What happens at a budget's limit.

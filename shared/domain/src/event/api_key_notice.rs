@@ -50,14 +50,16 @@ impl ApiKeyNotice {
     }
 
     pub(super) fn data(&self) -> Value {
-        let ApiKey { key_id, name, scopes, last4, expires_at, allowed_ips, .. } = &self.key;
+        let ApiKey { key_id, name, mode, scopes, last4, expires_at, allowed_ips, rate_limit, .. } = &self.key;
         json!({
             "keyId": key_id,
             "name": name,
+            "mode": mode,
             "scopes": scopes,
             "last4": last4,
             "expiresAt": expires_at.map(timestamp),
             "allowedIps": allowed_ips,
+            "rateLimit": rate_limit,
             "by": self.by,
             "message": match self.action {
                 ApiKeyAction::Created => "An API key was created",

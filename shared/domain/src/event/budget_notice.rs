@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::value::timestamp;
-use crate::{Budget, BudgetRequest, BudgetRequestStatus, Credits, EventName};
+use crate::{Budget, BudgetPeriod, BudgetRequest, BudgetRequestStatus, Credits, EventName};
 
 /// A threshold of a budget that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,9 @@ impl BudgetReached {
     fn data(&self) -> Value {
         let Self { budget, percent, period, limit, used } = self;
         let message = match (*percent, budget.action.as_str()) {
+            (100, "block") if budget.period == BudgetPeriod::Once => {
+                "A budget is used up; requests that need it are refused until it is raised".to_owned()
+            }
             (100, "block") => {
                 "A budget is used up; requests that need it are refused until it resets".to_owned()
             }

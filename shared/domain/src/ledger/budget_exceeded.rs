@@ -15,6 +15,10 @@ pub struct BudgetExceeded {
     pub level: BudgetLevel,
     /// The part of the organisation that it limits; `None` for all of it.
     pub id: Option<Reference>,
+    /// Which part of that spending it limits, in words such as "the category `aml`"; `None` for all of it.
+    pub only: Option<String>,
+    /// Its period in the API: `day`, `week`, `month` or `once`.
+    pub period: &'static str,
     /// How much of it is used.
     pub usage: BudgetUse,
     /// The credits that the request adds to it.
@@ -61,9 +65,13 @@ impl fmt::Display for BudgetExceeded {
         if let Some(id) = &self.id {
             write!(out, " `{}`", id.as_str())?;
         }
+        if let Some(only) = &self.only {
+            write!(out, " for {only}")?;
+        }
+        let period = if self.period == "once" { "in all".to_owned() } else { format!("a {}", self.period) };
         write!(
             out,
-            " allows {} credits, {} are used, and the request needs {}; ",
+            " allows {} credits {period}, {} are used, and the request needs {}; ",
             limit.get(),
             used.get(),
             self.required.get()

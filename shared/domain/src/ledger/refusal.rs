@@ -61,7 +61,9 @@ pub enum Refusal {
     )]
     PriceLimit,
     /// The organisation is frozen.
-    #[error("the organisation is frozen and cannot spend or buy credits until an operator unfreezes it")]
+    #[error(
+        "the organisation is frozen and cannot spend or buy credits until an operator unfreezes it, or reopens it if it is closed"
+    )]
     Frozen,
     /// The organisation already has this plan.
     #[error("the organisation already has this plan")]

@@ -273,6 +273,8 @@ fn a_refusal_says_whether_waiting_helps() {
             budget: BudgetId::new(at("2024-01-15T10:30:00Z"), 1),
             level: BudgetLevel::Member,
             id: Some(name("jo")),
+            only: None,
+            period: "day",
             usage: crate::BudgetUse {
                 limit: credits(limit),
                 used: credits(8),
@@ -281,7 +283,16 @@ fn a_refusal_says_whether_waiting_helps() {
             required: credits(required),
         };
         let text = refused.to_string();
-        assert!(text.starts_with("a budget of the member `jo` allows"), "{text}");
+        assert!(
+            text.starts_with(&format!(
+                "a budget of the member `jo` allows {limit} credits a day, 8 are used"
+            )),
+            "{text}"
+        );
+        let aml = BudgetFilter::Category(PriceCategory::Aml).words();
+        let text = crate::BudgetExceeded { only: Some(aml), period: "once", ..refused.clone() }.to_string();
+        assert!(text.starts_with("a budget of the member `jo` for the category `aml` allows"), "{text}");
+        assert!(text.contains(" credits in all, 8 are used"), "{text}");
         assert!(text.contains(expected), "{text}");
         assert_eq!(refused.passes_later(), expected.starts_with("wait"), "{text}");
     }

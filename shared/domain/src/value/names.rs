@@ -50,3 +50,17 @@ pub enum PriceCategory {
     /// Everything else.
     Other,
 }
+
+impl PriceCategory {
+    /// The word in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verification => "verification",
+            Self::Aml => "aml",
+            Self::Deepfake => "deepfake",
+            Self::Kyt => "kyt",
+            Self::Other => "other",
+        }
+    }
+}

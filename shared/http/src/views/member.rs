@@ -107,7 +107,7 @@ pub struct InvitationWithToken {
 #[schema(as = Seats)]
 #[serde(rename_all = "camelCase")]
 pub struct SeatsView {
-    /// How many members and open invitations take. An invitation that has expired counts until the next one needs its seat.
+    /// How many members and open invitations take.
     used: u64,
     /// How many the plan has; null for no limit.
     limit: Option<u32>,

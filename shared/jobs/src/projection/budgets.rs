@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{BudgetId, BudgetNotice, Notification, Receipt};
+use domain::{BudgetId, BudgetNotice, EntryId, Notification, Receipt};
 
 use futures_util::future::try_join_all;
 
@@ -14,6 +14,8 @@ use super::account::AccountRecords;
 pub(super) struct BudgetChanges {
     /// The budgets that have counted one of them.
     counted: BTreeSet<BudgetId>,
+    /// The attempts that have become these transactions.
+    landed: BTreeSet<EntryId>,
     /// Transactions that take from an earlier one, which a budget may have counted.
     drawn: Vec<Receipt>,
 }
@@ -21,6 +23,7 @@ pub(super) struct BudgetChanges {
 impl BudgetChanges {
     pub(super) fn add(&mut self, receipts: &[Receipt]) {
         self.counted.extend(receipts.iter().flat_map(|receipt| &receipt.details.budgets));
+        self.landed.extend(receipts.iter().map(|receipt| receipt.entry.id));
         let gives_back =
             |receipt: &&Receipt| receipt.details.drawn.as_ref().is_some_and(|drawn| !drawn.is_capture());
         self.drawn.extend(receipts.iter().filter(gives_back).cloned());
@@ -37,7 +40,9 @@ impl AccountRecords<'_> {
                 self.ledger.give_to_budgets(self.id, &gift).await?;
             }
         }
-        let reached = changes.counted.iter().map(|budget| self.ledger.reached_threshold(self.id, *budget));
+        let landed = &changes.landed;
+        let reached =
+            changes.counted.iter().map(|budget| self.ledger.reached_threshold(self.id, *budget, landed));
         for reached in try_join_all(reached).await?.into_iter().flatten() {
             let notice = Notification::Budget(Box::new(BudgetNotice::Reached(reached.clone())));
             self.ledger.emit(self.id, &notice, self.others.moment).await?;

@@ -1,6 +1,9 @@
 //! Thresholds of budgets that were reached.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
+use futures_util::future::try_join_all;
 
 use crate::budget::counter_item::counter_of;
 use crate::table::attribute::{number, number_of};
@@ -9,11 +12,12 @@ use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{AccountId, Budget, BudgetId, BudgetReached, Credits};
+use domain::{AccountId, Budget, BudgetCounter, BudgetId, BudgetReached, Credits, EntryId};
 
 impl Ledger {
-    /// The highest threshold that a budget has reached in its present period and that was not announced; `None` when there is
-    /// none. One read while nothing was reached.
+    /// The highest threshold that transactions have reached in a budget's present period and that was not announced; `None`
+    /// when there is none. Charges whose attempts have not landed, and may never, do not count. `landed` are attempts that have.
+    /// One read while nothing was reached; then one more for each charge that is open.
     ///
     /// # Errors
     /// When the table does not answer; when the counter is unreadable.
@@ -21,6 +25,7 @@ impl Ledger {
         &self,
         account: AccountId,
         budget: BudgetId,
+        landed: &BTreeSet<EntryId>,
     ) -> Result<Option<BudgetReached>, Fault> {
         let key = Key::budget_counter(account, budget);
         let Some(item) = self.table.get(&key, "read how much of a budget is used").await? else {
@@ -28,13 +33,31 @@ impl Ledger {
         };
         let counter = counter_of(&item)?;
         let limit = Credits::try_from(number_of(&item, "limit").unwrap_or_default()).unwrap_or_default();
-        let Some(percent) = Budget::reached(&alerts_of(&item), limit, counter.used) else { return Ok(None) };
-        if u64::from(percent) <= number_of(&item, "told").unwrap_or_default() {
+        let (alerts, told) = (alerts_of(&item), number_of(&item, "told").unwrap_or_default());
+        let new = |used| Budget::reached(&alerts, limit, used).filter(|percent| told < u64::from(*percent));
+        if new(counter.used).is_none() {
             return Ok(None);
         }
+        let used = self.landed_use(account, &counter, landed).await?;
+        let Some(percent) = new(used) else { return Ok(None) };
         let Some(budget) = self.budget(account, budget).await? else { return Ok(None) };
         let period = counter.period.unwrap_or(DateTime::UNIX_EPOCH);
-        Ok(Some(BudgetReached { budget: budget.into(), percent, period, limit, used: counter.used }))
+        Ok(Some(BudgetReached { budget: budget.into(), percent, period, limit, used }))
+    }
+
+    /// What a counter counts, without the open charges whose attempts have not landed. Those are counted with their
+    /// transactions.
+    async fn landed_use(
+        &self,
+        account: AccountId,
+        counter: &BudgetCounter,
+        landed: &BTreeSet<EntryId>,
+    ) -> Result<Credits, Fault> {
+        let open: Vec<_> = counter.open.iter().filter(|(attempt, _)| !landed.contains(attempt)).collect();
+        let rows = try_join_all(open.iter().map(|(attempt, _)| self.transaction(account, **attempt))).await?;
+        let missing = open.iter().zip(rows).filter(|(_, row)| row.is_none());
+        let missing = missing.fold(0u64, |sum, ((_, open), _)| sum.saturating_add(open.amount.get()));
+        Ok(Credits::try_from(counter.used.get().saturating_sub(missing)).unwrap_or_default())
     }
 
     /// Notes that a threshold was announced.

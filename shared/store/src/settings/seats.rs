@@ -3,6 +3,7 @@
 //! One item has their number. Every change of it is a part of the transaction that makes, ends or removes what takes the
 //! seat, and its condition holds the bound. An invitation that has ended gives its seat back when the next one needs it.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::organisations::Settings;
@@ -39,6 +40,19 @@ impl Settings {
     pub async fn seats(&self, org: OrgId) -> Result<Seats, Fault> {
         let item = self.table.get(&Key::Settings(SettingsKey::Seats(org)), "read the seats").await?;
         item.map_or(Ok(Seats::default()), |item| decode("the seats of an organisation", item))
+    }
+
+    /// The seats of an organisation that are taken, after invitations that have ended at `now` have given theirs back.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn seats_at(&self, org: OrgId, now: DateTime<Utc>) -> Result<Seats, Fault> {
+        loop {
+            let seats = self.seats(org).await?;
+            if !self.free_ended(org, &seats, now).await? {
+                return self.seats(org).await;
+            }
+        }
     }
 }
 

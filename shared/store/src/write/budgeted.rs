@@ -17,8 +17,8 @@ use crate::table::backoff::backoff;
 use crate::table::error::{Fault, Unsettled};
 use crate::table::ledger::Ledger;
 use domain::{
-    AccountId, BudgetCharge, BudgetCharges, BudgetCounter, BudgetExceeded, BudgetId, BudgetUse, CounterStep,
-    Details, EntryId, OpenCharge, Refusal,
+    AccountId, BudgetCharge, BudgetCharges, BudgetCounter, BudgetExceeded, BudgetFilter, BudgetId, BudgetUse,
+    CounterStep, Details, EntryId, OpenCharge, Refusal,
 };
 use ports::Moment;
 
@@ -251,6 +251,8 @@ fn exceeded(charge: &BudgetCharge, counter: &BudgetCounter) -> BudgetExceeded {
         budget: budget.id,
         level: budget.subject.level,
         id: budget.subject.id.clone(),
+        only: budget.only.as_ref().map(BudgetFilter::words),
+        period: budget.period.as_str(),
         usage: BudgetUse {
             limit: budget.limit_at(charge.counted_at),
             used: counter.used_in(time.start),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
 use reqwest::{Client, Method, RequestBuilder};
+use scrip_http::Instant;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -57,13 +59,17 @@ impl ImportClient {
         Ok(Self { client, url, key: key.expose_secret().to_owned() })
     }
 
-    /// Makes sure that the API answers and accepts the key, before anything is sent.
-    pub(super) async fn check(&self) -> anyhow::Result<()> {
+    /// Makes sure that the API answers and accepts the key, before anything is sent. Returns the time of its clock.
+    pub(super) async fn check(&self) -> anyhow::Result<DateTime<Utc>> {
         let request = self.request(Method::GET, ORGANISATIONS).query(&[("limit", "1")]);
         let answer = request.send().await.with_context(|| format!("{} does not answer", self.url))?;
         let status = answer.status().as_u16();
         let answer = Answer { status, body: answer.json().await.unwrap_or_default() };
-        if answer.is_success() { Ok(()) } else { bail!("{} refuses the key: {}", self.url, answer.problem()) }
+        if !answer.is_success() {
+            bail!("{} refuses the key: {}", self.url, answer.problem())
+        }
+        let now = Instant::read(&answer.text("/meta/timestamp")?);
+        now.map(|Instant(now)| now).with_context(|| format!("{} does not say what time it is", self.url))
     }
 
     /// Opens the organisation of a row and grants its credits.

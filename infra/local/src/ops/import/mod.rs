@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
+use scrip_http::{Clock, SystemClock};
 use secrecy::SecretString;
 
 pub use arguments::ImportArguments;
@@ -66,11 +67,12 @@ pub async fn import(order: &ImportOrder, print: &mut (dyn FnMut(&str) + Send)) -
     let rows = rows::read(&order.file)?;
     let count = rows.len();
     if order.is_check {
+        rows::expire_later(&rows, SystemClock.now())?;
         print(&format!("organisations: {count}; the file is valid, and nothing was sent"));
         return Ok(());
     }
     let client = Arc::new(ImportClient::new(&order.url, &order.key)?);
-    client.check().await.context("nothing was sent")?;
+    rows::expire_later(&rows, client.check().await.context("nothing was sent")?)?;
     let mut report = csv::Writer::from_path(&order.report)
         .with_context(|| format!("cannot write {}", order.report.display()))?;
     report.write_record(["externalId", "outcome", "organisationId", "problem"])?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use chrono::{DateTime, Utc};
 use scrip_http::Instant;
 use serde::Deserialize;
 
@@ -85,6 +86,22 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<ImportRow>> {
     }
     ensure!(!rows.is_empty(), "the file has no organisations");
     Ok(rows)
+}
+
+/// Checks that no bonus has expired at `now`.
+pub(super) fn expire_later(rows: &[ImportRow], now: DateTime<Utc>) -> anyhow::Result<()> {
+    let has_passed = |row: &&ImportRow| {
+        let end = row.bonus_expires_at.as_deref().and_then(Instant::read);
+        end.is_some_and(|Instant(end)| end <= now)
+    };
+    let passed: Vec<_> = rows.iter().filter(has_passed).map(|row| row.external_id.as_str()).collect();
+    let shown = passed.iter().take(PROBLEMS_MAX).copied().collect::<Vec<_>>().join(", ");
+    ensure!(
+        passed.is_empty(),
+        "nothing was sent, because {} rows have a bonusExpiresAt that has passed: {shown}",
+        passed.len()
+    );
+    Ok(())
 }
 
 impl ImportRow {
