@@ -14,8 +14,9 @@ const KEY: &str = "WebhookKey";
 const FILES: &str = "${ExportBucket.Arn}/*";
 
 /// The partitions of a table that a function may write to: those with the days on which keys were last used, with the
-/// requests that were taken of limits, and of the audit log.
-const PARTITIONS: [&str; 3] = [", keys USED#*", ", keys RATE#*", ", keys AUDIT#*"];
+/// requests that were taken of limits, of the audit log, of organisations, and of API keys.
+const PARTITIONS: [&str; 5] =
+    [", keys USED#*", ", keys RATE#*", ", keys AUDIT#*", ", keys ORG#*", ", keys APIKEY#*"];
 
 /// Checks that no policy has a wildcard, and that roles and environments are those of the tables.
 pub(crate) fn check(template: &Value) -> Result<()> {

@@ -220,11 +220,13 @@ impl ApiError {
                 (StatusCode::UNAUTHORIZED, "EXPIRED_API_KEY")
             }
             Self::Denied(Denial::NoApiAccess) => (StatusCode::FORBIDDEN, "API_ACCESS_NOT_INCLUDED"),
+            Self::Denied(Denial::Paused(_)) => (StatusCode::FORBIDDEN, "KEY_PAUSED"),
             Self::Denied(Denial::Closed) => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
             Self::Denied(
                 Denial::Address(_)
                 | Denial::WrongSide(_)
                 | Denial::Lacks(_)
+                | Denial::SwitchedOff(_)
                 | Denial::Role(..)
                 | Denial::CannotGive(_)
                 | Denial::CannotGiveRole(..),
@@ -332,6 +334,8 @@ impl ApiError {
         ) = self
         {
             json!({ "scope": scope })
+        } else if let Self::Denied(Denial::Paused(key)) = self {
+            json!({ "keyId": key })
         } else if let Self::NoSeat(seats) = self {
             seats.details()
         } else if let Self::RateLimited(limited) = self {

@@ -12,7 +12,8 @@ use super::context::RateCount;
 use super::limits::RateLimited;
 use super::{ApiError, App, PathId, RequestContext, verifik};
 use domain::{
-    AccountId, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, Principal, Reference, Scope,
+    AccountId, ApiKeySecret, Denial, KeyId, Mode, OperatorRole, OrgId, OrganisationSwitches, Principal,
+    Reference, Scope,
 };
 use store::{Fault, KnownKey};
 
@@ -27,6 +28,10 @@ const ACTS_IN: &str = "scrip-mode";
 pub(super) struct Identified {
     pub(super) call: RequestContext,
     pub(super) principal: Principal,
+    /// What the key's organisation has switched on or off.
+    pub(super) switches: OrganisationSwitches,
+    /// Whether the key is paused.
+    pub(super) is_paused: bool,
     /// Whether the key was read in the last minute.
     pub(super) is_current: bool,
 }
@@ -37,6 +42,8 @@ pub(super) struct OrganisationCaller {
     pub(super) account: AccountId,
     pub(super) key: KeyId,
     pub(super) scopes: BTreeSet<Scope>,
+    /// What the organisation has switched on or off.
+    pub(super) switches: OrganisationSwitches,
     /// The role of the operator who acts for the organisation; `None` for a key of its own.
     pub(super) role: Option<OperatorRole>,
 }
@@ -81,7 +88,8 @@ pub(super) async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identi
     app.settings.note_use(&known.key, call.moment.now).await;
     // `Once` reads it to know whose idempotency key the request has.
     parts.extensions.insert(principal.clone());
-    Ok(Identified { call, principal, is_current: known.is_current })
+    let (switches, is_paused, is_current) = (known.switches, known.key.paused_at.is_some(), known.is_current);
+    Ok(Identified { call, principal, switches, is_paused, is_current })
 }
 
 /// Counts the request with the limits of the key and of its organisation.
@@ -106,11 +114,11 @@ impl Identified {
         parts: &mut Parts,
         app: &Arc<App>,
     ) -> Result<OrganisationCaller, ApiError> {
-        let Self { call, principal, .. } = self;
+        let Self { call, principal, switches, .. } = self;
         let named = one(&parts.headers, ACTS_FOR)?;
         let (key, role) = match principal {
             Principal::Organisation { account, key, scopes } if named.is_none() => {
-                return Ok(OrganisationCaller { call, account, key, scopes, role: None });
+                return Ok(OrganisationCaller { call, account, key, scopes, switches, role: None });
             }
             Principal::Organisation { .. } => {
                 let words = "the header Scrip-Organisation is for operators' keys; leave it out";
@@ -126,23 +134,31 @@ impl Identified {
             Some("test") => Mode::Test,
             Some(_) => return Err(ApiError::field("Scrip-Mode", "must be `live` or `test`")),
         };
-        let account = AccountId { org: acted_for(app, named, &call).await?, mode };
+        let (org, switches) = acted_for(app, named, &call).await?;
+        let account = AccountId { org, mode };
         call.of(account);
         let scopes = role.scopes();
         parts.extensions.insert(Principal::Organisation { account, key, scopes: scopes.clone() });
-        Ok(OrganisationCaller { call, account, key, scopes, role: Some(role) })
+        Ok(OrganisationCaller { call, account, key, scopes, switches, role: Some(role) })
     }
 }
 
-/// The organisation that an operator has named.
-async fn acted_for(app: &App, named: &str, call: &RequestContext) -> Result<OrgId, ApiError> {
+/// The organisation that an operator has named, and what it has switched on or off.
+async fn acted_for(
+    app: &App,
+    named: &str,
+    call: &RequestContext,
+) -> Result<(OrgId, OrganisationSwitches), ApiError> {
     let wall = call.moment.wall;
-    if let Some(external) = named.strip_prefix("external:") {
-        let external = Reference::try_from(external.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
-        return app.settings.org_of_external(&external, wall).await?.ok_or(OrgId::NOT_FOUND);
-    }
-    let org = OrgId::try_from(named.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
-    if app.settings.exists(org, wall).await? { Ok(org) } else { Err(OrgId::NOT_FOUND) }
+    let org = match named.strip_prefix("external:") {
+        Some(external) => {
+            let external = Reference::try_from(external.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
+            app.settings.org_of_external(&external, wall).await?.ok_or(OrgId::NOT_FOUND)?
+        }
+        None => OrgId::try_from(named.to_owned()).map_err(|_| OrgId::NOT_FOUND)?,
+    };
+    let switches = app.settings.switches(org, wall).await?.ok_or(OrgId::NOT_FOUND)?;
+    Ok((org, switches))
 }
 
 /// The value of a header that may be sent once.

@@ -35,7 +35,7 @@ const ATTEMPTS_MAX: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ChangedSetting {
-    /// An organisation or a key of it.
+    /// An organisation, or a key or a member of it.
     Organisation(OrgId),
     /// An operator's key.
     Operators,
@@ -138,6 +138,8 @@ impl Settings {
             Missed::These(changes) => changes.iter().for_each(|change| self.forget(*change)),
             Missed::Unknown => {
                 self.keys.expire();
+                self.switches.expire();
+                self.members.expire();
                 self.catalogue.expire();
             }
         }
@@ -181,6 +183,8 @@ impl Settings {
             ChangedSetting::Organisation(org) => {
                 self.keys.forget(|_, known| known.key.org == Some(org));
                 self.organisations.forget(|known, _| *known == org);
+                self.switches.forget(|known, _| *known == org);
+                self.members.forget(|(of, _), ()| *of == org);
             }
             ChangedSetting::Operators => self.keys.forget(|_, known| known.key.org.is_none()),
             ChangedSetting::Catalogue => self.catalogue.forget(|(), _| true),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::settings::change_log::ChangedSetting;
 use crate::settings::organisations::Settings;
 use crate::settings::seats::{add_owner, end_owner, free_address, free_seat};
 use crate::table::attribute::number;
@@ -113,7 +114,7 @@ impl Settings {
     }
 
     /// Removes a member, if `may` allows it, and gives back the seat. One who was removed before keeps the time. An
-    /// organisation keeps its last owner.
+    /// organisation keeps its last owner. Functions that have seen the member notice it within five seconds.
     ///
     /// # Errors
     /// When the table does not answer; when others change the member too often at the same time.
@@ -131,6 +132,8 @@ impl Settings {
                 return Ok(ChangedMember::Denied(denial));
             }
             if known.status() == MemberStatus::Removed {
+                // The earlier attempt may not have logged it.
+                self.log_change(ChangedSetting::Organisation(org)).await?;
                 return Ok(ChangedMember::Changed(known.into()));
             }
             let next = known.clone().removed(now);
@@ -139,7 +142,10 @@ impl Settings {
             let address = free_address(org, &hash, InvitationId::from(id));
             let writes = vec![replace(&known, &next)?, seat, address];
             match self.table.write_together(writes, "remove a member").await? {
-                None => return Ok(ChangedMember::Changed(next.into())),
+                None => {
+                    self.log_change(ChangedSetting::Organisation(org)).await?;
+                    return Ok(ChangedMember::Changed(next.into()));
+                }
                 Some(REPLACED) => {}
                 Some(_) if known.is_owner() => return Ok(ChangedMember::LastOwner),
                 Some(_) => return Err(Fault::corrupt("the seats of an organisation", "a member has none")),
