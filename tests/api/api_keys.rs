@@ -38,7 +38,7 @@ async fn a_key_is_created_listed_changed_and_revoked() {
             "last4": created["last4"], "status": "active", "createdAt": "2024-01-15T10:30:00Z",
             "createdBy": created["createdBy"], "expiresAt": "2024-02-01T00:00:00Z", "revokedAt": null,
             "lastUsedAt": null, "allowedIps": ["127.0.0.0/8", "2001:db8::1"], "rateLimit": null,
-            "previousSecret": null,
+            "pausedAt": null, "previousSecret": null,
         });
         view.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         view

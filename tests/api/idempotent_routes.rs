@@ -69,6 +69,9 @@ impl Scene {
             "PUT /api/v3/credits/alerts" => {
                 (same, json!({ "lowBalanceThreshold": 3 }), json!({ "lowBalanceThreshold": 4 }))
             }
+            "PATCH /api/v3/organization-settings" => {
+                (same, json!({ "runawayKeys": "off" }), json!({ "runawayKeys": "pause" }))
+            }
             "PUT /api/v3/subscription" => (same, json!({ "plan": "enterprise" }), json!({ "plan": "free" })),
             "PUT /admin/v1/organisations/{id}/subscription" => {
                 (same, json!({ "plan": "professional", "allowance": 900 }), json!({ "plan": "professional" }))
@@ -124,6 +127,10 @@ impl Scene {
             "POST /api/v3/api-keys/{id}/roll" | "POST /admin/v1/operator-keys/{id}/roll" => {
                 let path = format!("{}/roll", self.new_key(template).await);
                 (path, json!({ "graceSeconds": 60 }), json!({ "graceSeconds": 61 }))
+            }
+            "POST /api/v3/api-keys/{id}/resume" => {
+                let path = format!("{}/resume", self.new_key("/api/v3/api-keys/{id}").await);
+                return Some(Example::by_path(method, path, &template.replace("{id}", "key_x")));
             }
             "POST /api/v3/invitations" => {
                 let body = |name: &str| json!({ "email": format!("{name}@example.com"), "role": "viewer" });
@@ -287,6 +294,7 @@ impl Scene {
             "/api/v3/credits/transactions?limit=100",
             "/api/v3/credits/auto-recharge",
             "/api/v3/credits/alerts",
+            "/api/v3/organization-settings",
             "/api/v3/subscription",
             "/api/v3/monitors",
             "/api/v3/webhooks",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
 /// The fields of each event's data; `?` after a nullable one, `*` after an optional one.
-const DATA: [(&str, &str); 35] = [
+const DATA: [(&str, &str); 37] = [
     ("credits.low_balance", "currentBalance threshold service* message"),
     ("credits.depleted", "currentBalance threshold message"),
     ("credits.recovered", "currentBalance threshold service* message"),
@@ -47,6 +47,8 @@ const DATA: [(&str, &str); 35] = [
     ("api_key.changed", "keyId name? mode scopes last4 expiresAt? allowedIps rateLimit? by message"),
     ("api_key.rolled", "keyId name? mode scopes last4 expiresAt? allowedIps rateLimit? by message"),
     ("api_key.revoked", "keyId name? mode scopes last4 expiresAt? allowedIps rateLimit? by message"),
+    ("key.runaway", "keyId hour spent busiest action resume? message"),
+    ("key.resumed", "keyId name? pausedAt by message"),
     ("member.invited", "invitationId email role expiresAt by message"),
     ("member.joined", "memberId email name? role message"),
     ("member.changed", "memberId email name? role by message"),

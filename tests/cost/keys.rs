@@ -67,3 +67,34 @@ async fn acting_for_an_organisation_costs_nothing_more() {
         );
     }
 }
+
+/// A debit for a member costs nothing more where known members are required and the member is known; an unknown id costs one
+/// read in five seconds.
+#[tokio::test]
+async fn a_known_member_costs_nothing() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(1_000).await;
+    let invited = json!({ "email": "jo@example.com", "role": "member" });
+    let invited = world.post("/api/v3/invitations", &org.key, &unique(), &invited).await.created();
+    let token = json!({ "token": invited["token"] });
+    let joined = world.post_plain("/api/v3/invitations/accept", &token).await.created();
+    let change = json!({ "requireKnownMembers": true });
+    world.patch("/api/v3/organization-settings", &org.key, &change).await.data();
+    let used = async |member: &Value, expected: u16| {
+        let body = json!({ "operation": "aml.basic", "memberId": member });
+        let consume = async || assert_eq!(world.consume(&org.key, &unique(), &body).await.status, expected);
+        consume().await;
+        world.settle().await;
+        world.delete("/_local/capacity", "").await.data();
+        for _ in 0..10 {
+            consume().await;
+        }
+        let used = world.get("/_local/capacity", "").await.data();
+        used["routes"]["POST /api/v3/credits/consume"].clone()
+    };
+    let known = used(&joined["memberId"], 201).await;
+    assert_eq!(known, json!({ "calls": 10, "requests": 30, "readUnits": 0.0, "writeUnits": 30.0 }));
+    // Each looks for an earlier attempt under its key.
+    let unknown = used(&json!("mem_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA"), 400).await;
+    assert_eq!(unknown, json!({ "calls": 10, "requests": 10, "readUnits": 10.0, "writeUnits": 0.0 }));
+}

@@ -12,6 +12,7 @@ mod recovery;
 mod remainders;
 mod requests;
 mod roll_forward;
+mod runaway_keys;
 mod statements;
 mod units;
 mod usage;

@@ -16,7 +16,7 @@ async fn a_threshold_is_reached_by_what_was_charged() {
         for number in 0.. {
             let mut fixture = TestLedger::new().await;
             let id = fixture.open(100, now()).await;
-            let all = budget(&fixture.ledger, id, BudgetSubject::ORGANISATION, 10).await;
+            budget(&fixture.ledger, id, BudgetSubject::ORGANISATION, 10).await;
             fixture.project().await;
             let faults = fixture.faults.clone().unwrap();
             let process = fixture.restarted();

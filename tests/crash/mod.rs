@@ -25,6 +25,7 @@ mod purchase_deadline;
 mod remainders;
 mod roll_forward;
 mod rollups;
+mod runaway_keys;
 mod scheduled_jobs;
 mod settings;
 mod statements;

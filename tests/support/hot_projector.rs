@@ -18,6 +18,7 @@ use store::{Activity, JOB_SHARDS, Job, Ledger, Moment};
 use tokio::time::{Instant, sleep};
 
 use crate::Limiter;
+use crate::ledger::NO_SETTINGS;
 
 /// How long a record takes from its write to the function.
 const STREAM_DELAY: Duration = Duration::from_millis(150);
@@ -171,6 +172,7 @@ impl HotProjector {
             sleep(INVOCATION).await;
             let others = Others {
                 activity: &self.activity,
+                settings: &NO_SETTINGS,
                 bus: &NoBus,
                 recharges: &self.recharges,
                 tasks: &NoTasks,

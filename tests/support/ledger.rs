@@ -1,6 +1,7 @@
 //! A ledger in tables of its own, on the embedded engine or on another DynamoDB.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws::Connection;
@@ -51,6 +52,10 @@ pub fn backends() -> Vec<Option<String>> {
     std::iter::once(None).chain(others.map(Some)).collect()
 }
 
+/// Settings that are never read: no key of the tests that project with [`others`] spends more than it used to.
+pub(crate) static NO_SETTINGS: LazyLock<Settings> =
+    LazyLock::new(|| Settings::new(&Config::builder().behavior_version_latest().build(), "none"));
+
 /// A queue and event bus that discard everything.
 struct DiscardEverything;
 
@@ -71,13 +76,13 @@ impl Bus for DiscardEverything {
 /// The projector's dependencies besides the ledger, with queues and a bus that discard everything.
 #[must_use]
 pub fn others(activity: &Activity) -> Others<'_> {
-    let moment = moment(DateTime::UNIX_EPOCH);
     Others {
         activity,
+        settings: &NO_SETTINGS,
         bus: &DiscardEverything,
         recharges: &DiscardEverything,
         tasks: &DiscardEverything,
-        moment,
+        moment: moment(DateTime::UNIX_EPOCH),
         grace: Duration::ZERO,
     }
 }

@@ -331,6 +331,7 @@ impl TestProcess {
     fn listeners(&self) -> Listeners {
         Listeners {
             activity: self.fixture.activity(),
+            settings: self.fixture.settings_of("projector"),
             bus: self.published.clone(),
             recharge_requests: self.recharges.clone(),
             tasks: self.renewals.clone(),

@@ -10,7 +10,7 @@ use jobs::projection::Others;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use scrip_payments::RechargeRequest;
 use scrip_webhooks::DeliveryRequest;
-use store::{Activity, Moment};
+use store::{Activity, Moment, Settings};
 
 /// An event bus that records what is published, and a delivery queue that discards everything.
 #[derive(Clone, Default)]
@@ -105,6 +105,7 @@ impl Queue<RenewalTask> for RenewalTasks {
 /// The projector's dependencies besides the ledger.
 pub(crate) struct Listeners {
     pub(crate) activity: Activity,
+    pub(crate) settings: Settings,
     pub(crate) bus: PublishedEvents,
     pub(crate) recharge_requests: RechargeRequests,
     pub(crate) tasks: RenewalTasks,
@@ -113,9 +114,10 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     pub(crate) fn others(&self) -> Others<'_> {
-        let Self { activity, bus, recharge_requests, tasks, moment } = self;
+        let Self { activity, settings, bus, recharge_requests, tasks, moment } = self;
         Others {
             activity,
+            settings,
             bus,
             recharges: recharge_requests,
             tasks,

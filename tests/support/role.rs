@@ -43,8 +43,8 @@ impl Role {
         for (line, next) in text.lines().zip(text.lines().skip(1)) {
             let line = line.trim();
             let partitions = next.split_once("dynamodb:LeadingKeys\": [").map_or("", |(_, rest)| rest);
-            let partitions: Vec<_> =
-                partitions.split('"').filter_map(|keys| keys.strip_suffix('*')).collect();
+            let partitions: Vec<_> = partitions.split('"').skip(1).step_by(2).collect();
+            let partitions: Vec<_> = partitions.iter().map(|keys| keys.trim_end_matches('*')).collect();
             let partitions = if partitions.is_empty() { vec![""] } else { partitions };
             if line.starts_with("Action:") {
                 actions.clear();
@@ -71,17 +71,20 @@ impl Role {
     fn check(&self, request: &HttpRequest) {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-        let asked = match body["TransactItems"].as_array() {
+        let asked: Vec<_> = match body["TransactItems"].as_array() {
             Some(items) => items
                 .iter()
                 .flat_map(|item| item.as_object().unwrap())
-                .map(|(action, write)| right(&write["TableName"], &format!("{action}Item")))
+                .map(|(action, write)| (right(&write["TableName"], &format!("{action}Item")), write))
                 .collect(),
-            None => vec![right(&body["TableName"], target.rsplit('.').next().unwrap_or_default())],
+            None => {
+                let action = target.rsplit('.').next().unwrap_or_default();
+                vec![(right(&body["TableName"], action), &body)]
+            }
         };
-        let partition = body.pointer("/Item/pk/S").or(body.pointer("/Key/pk/S"));
-        let partition = partition.and_then(Value::as_str).unwrap_or_default();
-        for right in asked {
+        for (right, write) in asked {
+            let partition = write.pointer("/Item/pk/S").or(write.pointer("/Key/pk/S"));
+            let partition = partition.and_then(Value::as_str).unwrap_or_default();
             let is_among = |(allowed, begin): (&str, &str)| allowed == right && partition.starts_with(begin);
             let limited = self.rights.iter().filter_map(|allowed| allowed.rsplit_once(' '));
             let is_allowed = self.rights.contains(&right) || limited.into_iter().any(is_among);

@@ -26,7 +26,12 @@ impl TestProcess {
 impl WarmProcess {
     /// Sends a request to the process; returns status and body.
     pub async fn call(&self, call: &ApiRequest<'_>) -> (u16, Value) {
-        answer(finish(local::functions(), self.app.clone()), request(call)).await
+        self.send(request(call)).await
+    }
+
+    /// Sends any request to the process; returns status and body.
+    pub async fn send(&self, request: Request<Body>) -> (u16, Value) {
+        answer(finish(local::functions(), self.app.clone()), request).await
     }
 }
 

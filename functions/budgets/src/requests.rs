@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use domain::{
     Amount, Budget, BudgetId, BudgetNotice, BudgetPeriod, BudgetRequest, BudgetRequestId,
-    BudgetRequestStatus, Credits, Notification, RaiseEnd, Reference,
+    BudgetRequestStatus, Credits, Denial, Notification, RaiseEnd, Reference,
 };
 use scrip_http::{
     ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
@@ -67,6 +67,7 @@ pub(super) struct Approval {
     responses(
         (status = 201, body = BudgetRequestView),
         (status = 400, description = "VALIDATION_ERROR: there is no such budget"),
+        (status = 403, description = "INSUFFICIENT_PERMISSIONS: also if `budgetRequests` of the organisation is off"),
     ),
 )]
 pub(super) async fn request_budget(
@@ -75,6 +76,9 @@ pub(super) async fn request_budget(
     Once { body, id }: Once<NewBudgetRequest>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
+    if !caller.switches.budget_requests {
+        return Err(SWITCHED_OFF);
+    }
     let unknown =
         || ApiError::field("budgetId", "there is no such budget; `details.budgetId` of the refusal names it");
     let budget = app.ledger.budget(account, body.budget_id).await?.ok_or_else(unknown)?;
@@ -209,6 +213,11 @@ pub(super) async fn decline_budget_request(
     app.ledger.emit(account, &notice(&answered, &budget), moment).await?;
     Reply::ok(&BudgetRequestView::from(&answered))
 }
+
+const SWITCHED_OFF: ApiError = ApiError::Denied(Denial::SwitchedOff(
+    "your organisation takes no requests for larger budgets; ask a person who may change its budgets, or have \
+     `budgetRequests` of PATCH /api/v3/organization-settings switched on",
+));
 
 const GONE: ApiError = ApiError::Conflict("the budget was deleted, so there is nothing to decide");
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::{BATCH_MAX, BatchItem, BatchOutcome, ClaimKey, Details, PriceList, Reference, Refusal};
 use scrip_http::{
     ApiError, App, BATCH_BYTES_MAX, BalanceView, Caller, Distinct, IdempotencyHeader, Idempotent,
-    RefusalView, Reply, TransactionView, may,
+    RefusalView, Reply, SentBefore, TransactionView, may,
 };
 use serde::{Deserialize, Serialize};
 use store::{Claim, Settled};
@@ -102,9 +102,9 @@ pub(super) async fn batch(
         item.member_id = caller.counts_to(item.member_id.take(), &format!("items[{place}]."))?;
     }
     let mode = mode.unwrap_or_default();
-    if let Err(problem) = check(&items, moment.now) {
-        super::require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
-    }
+    let checked = check(&app, &caller, &items).await;
+    let sent = SentBefore { key: &intent.key, fingerprint: &intent.fingerprint };
+    caller.unless_replayed(&app, sent, checked).await?;
     let asked = items;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let Priced { request, items } = priced(&asked, mode, &catalogue.prices, moment.now)?;
@@ -121,8 +121,20 @@ pub(super) async fn batch(
     Reply::created(&results(&settled, &asked), settled.replayed)
 }
 
-/// Checks the number of items, and each item.
-pub(super) fn check(items: &[ConsumeRequest], now: DateTime<Utc>) -> Result<(), ApiError> {
+/// Checks the number of items, each item, and that their members are known where that is required.
+pub(super) async fn check<S>(
+    app: &App,
+    caller: &Caller<S>,
+    items: &[ConsumeRequest],
+) -> Result<(), ApiError> {
+    check_items(items, caller.call.moment.now)?;
+    let members = items.iter().enumerate();
+    let members =
+        members.flat_map(|(place, item)| item.member(&format!("items[{place}].")).collect::<Vec<_>>());
+    caller.knows_members(app, members).await
+}
+
+fn check_items(items: &[ConsumeRequest], now: DateTime<Utc>) -> Result<(), ApiError> {
     if !(1..=BATCH_MAX).contains(&items.len()) {
         return Err(ApiError::field("items", format!("must be 1 to {BATCH_MAX} items")));
     }

@@ -7,10 +7,10 @@ mod request;
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{ClaimKey, Fingerprint, IdempotencyKey};
-use scrip_http::{ApiError, App, BookedView, Caller, IdempotencyHeader, Idempotent, Reply, may};
+use domain::ClaimKey;
+use scrip_http::{ApiError, App, BookedView, Caller, IdempotencyHeader, Idempotent, Reply, SentBefore, may};
 use serde::Serialize;
-use store::{Claim, ClaimsOf, DedupeRequest};
+use store::{Claim, DedupeRequest};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -59,9 +59,9 @@ async fn consume(
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let mut asked = intent.body;
     asked.member_id = caller.counts_to(asked.member_id.take(), "")?;
-    if let Err(problem) = asked.check("", moment.now) {
-        require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
-    }
+    let checked = check(&app, &caller, &asked).await;
+    let sent = SentBefore { key: &intent.key, fingerprint: &intent.fingerprint };
+    caller.unless_replayed(&app, sent, checked).await?;
     let (request, details) = asked.priced(&catalogue.prices, moment.now)?;
     let details = caller.signs(details);
     let key = ClaimKey::Caller(intent.key);
@@ -87,18 +87,8 @@ async fn consume(
     }
 }
 
-/// Accepts an invalid request that was charged before: its `settleBy` may have passed since.
-///
-/// # Errors
-/// `problem`, for a request that was not sent before.
-async fn require_replay(
-    app: &App,
-    caller: &Caller<may::Spend>,
-    key: &IdempotencyKey,
-    fingerprint: &Fingerprint,
-    problem: ApiError,
-) -> Result<(), ApiError> {
-    let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(key.clone()));
-    let made = app.ledger.made_before(of, &key, fingerprint, caller.call.moment).await?;
-    made.map(|_| ()).ok_or(problem)
+/// Checks the fields of a request, and that its member is known where that is required.
+async fn check<S>(app: &App, caller: &Caller<S>, asked: &ConsumeRequest) -> Result<(), ApiError> {
+    asked.check("", caller.call.moment.now)?;
+    caller.knows_members(app, asked.member("")).await
 }

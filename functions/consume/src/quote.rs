@@ -115,7 +115,7 @@ pub(super) async fn quote(
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let (account, mut quote) = match wanted {
         Either::One(one) => {
-            one.check("", moment.now)?;
+            super::check(&app, &caller, &one).await?;
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
             let rule = |account: &Account, attempt: &Attempt| domain::consume(account, &request, attempt);
             let account = app.ledger.projected_account(caller.account, moment, rule).await?;
@@ -134,7 +134,7 @@ pub(super) async fn quote(
             (account, quote)
         }
         Either::Other(BatchRequest { items, mode }) => {
-            check(&items, moment.now)?;
+            check(&app, &caller, &items).await?;
             let priced = priced(&items, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
             let rule =
                 |account: &Account, attempt: &Attempt| domain::batch(account, &priced.request, attempt);

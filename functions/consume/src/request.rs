@@ -25,7 +25,7 @@ pub(super) struct ConsumeRequest {
     /// Your name for the customer.
     #[schema(value_type = Option<String>, max_length = 255)]
     pub(super) customer_id: Option<Reference>,
-    /// Your name for the member of staff.
+    /// Your name for the member of staff; the id of a member (`mem_…`) where your organisation requires known members.
     #[schema(value_type = Option<String>, max_length = 255)]
     pub(super) member_id: Option<Reference>,
     /// The service that was used: smartcheck, smartaccess, smartenroll, api or biometric. Credits reserved for it are spent
@@ -84,6 +84,11 @@ impl ConsumeRequest {
             }
         }
         Ok(())
+    }
+
+    /// Its member, with the path of the field; `path` is the request's place in the body.
+    pub(super) fn member(&self, path: &str) -> impl Iterator<Item = (String, &Reference)> {
+        self.member_id.iter().map(move |member| (format!("{path}memberId"), member))
     }
 
     /// The price, and the details of the transaction without the caller's.

@@ -12,7 +12,8 @@ use domain::{
     Refusal, Remainder, Service, hold_ends,
 };
 use scrip_http::{
-    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, may,
+    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, SentBefore,
+    may,
 };
 use serde::Deserialize;
 use store::{Claim, DrawdownRequest, Job, Unsettled, hold_details};
@@ -54,7 +55,7 @@ struct NewHold {
     /// Your name for the customer.
     #[schema(value_type = Option<String>, max_length = 255)]
     customer_id: Option<Reference>,
-    /// Your name for the member of staff.
+    /// Your name for the member of staff; the id of a member (`mem_…`) where your organisation requires known members.
     #[schema(value_type = Option<String>, max_length = 255)]
     member_id: Option<Reference>,
     /// The service that is used. Credits reserved for it are taken first.
@@ -99,6 +100,10 @@ async fn make_hold(
     intent: Idempotent<NewHold>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
+    let member = intent.body.member_id.iter().map(|member| ("memberId".to_owned(), member));
+    let checked = caller.knows_members(&app, member).await;
+    let sent = SentBefore { key: &intent.key, fingerprint: &intent.fingerprint };
+    caller.unless_replayed(&app, sent, checked).await?;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let mut asked = intent.body;
     asked.member_id = caller.counts_to(asked.member_id.take(), "")?;
@@ -163,7 +168,7 @@ async fn hold(
 )]
 async fn capture_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Spend>,
+    caller: Caller<may::EndHolds>,
     Path(id): Path<Id<HoldId>>,
     IdempotentOptional(intent): IdempotentOptional<Capture>,
 ) -> Result<Reply, ApiError> {
@@ -193,7 +198,7 @@ async fn capture_hold(
 )]
 async fn release_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Spend>,
+    caller: Caller<may::EndHolds>,
     Path(id): Path<Id<HoldId>>,
     IdempotentOptional(intent): IdempotentOptional<Release>,
 ) -> Result<Reply, ApiError> {
@@ -213,7 +218,7 @@ struct DrawRequest<'a> {
 
 async fn draw_down(
     app: &App,
-    caller: &Caller<may::Spend>,
+    caller: &Caller<may::EndHolds>,
     id: Id<HoldId>,
     request: DrawRequest<'_>,
     decide: impl Fn(&Remainder) -> Result<DrawdownShares, Refusal> + Send + Sync,

@@ -1,6 +1,8 @@
-//! The settings of an organisation: `GET` and `PUT` of `/api/v3/credits/auto-recharge` and `…/alerts`.
+//! The settings of an organisation: `GET` and `PUT` of `/api/v3/credits/auto-recharge` and `…/alerts`, and its switches,
+//! `/api/v3/organization-settings`.
 
 mod alerts;
+mod organisation;
 mod recharge;
 mod response;
 
@@ -15,4 +17,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(recharge::read_auto_recharge, recharge::set_auto_recharge))
         .routes(routes!(alerts::read_alerts, alerts::set_alerts))
+        .routes(routes!(organisation::read_organization_settings, organisation::change_organization_settings))
 }

@@ -12,7 +12,7 @@ use domain::{
 use jobs::MonitorError;
 use scrip_http::{
     ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, Listing, NoFields, OptionalBody, PageLimit,
-    PathId, QueryParams, Reply, may, timestamp,
+    PathId, QueryParams, Reply, SentBefore, may, timestamp,
 };
 use serde::{Deserialize, Serialize};
 use store::{Claim, MonitorPage};
@@ -35,7 +35,7 @@ pub(super) struct NewMonitor {
     /// Your name for the customer.
     #[schema(value_type = Option<String>, max_length = 255)]
     customer_id: Option<Reference>,
-    /// Your name for the member of staff.
+    /// Your name for the member of staff; the id of a member (`mem_…`) where your organisation requires known members.
     #[schema(value_type = Option<String>, max_length = 255)]
     member_id: Option<Reference>,
     /// The service that it belongs to. Credits reserved for the service are spent first.
@@ -134,6 +134,10 @@ pub(super) async fn create_monitor(
     intent: Idempotent<NewMonitor>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
+    let member = intent.body.member_id.iter().map(|member| ("memberId".to_owned(), member));
+    let checked = caller.knows_members(&app, member).await;
+    let sent = SentBefore { key: &intent.key, fingerprint: &intent.fingerprint };
+    caller.unless_replayed(&app, sent, checked).await?;
     let NewMonitor { operation, resource_id, customer_id, member_id, service, metadata } = intent.body;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let (operation, _) = catalogue.prices.monthly(&operation, moment.now)?;

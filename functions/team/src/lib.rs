@@ -5,6 +5,7 @@ mod api_keys;
 mod invitations;
 mod mails;
 mod members;
+mod resume;
 mod rolls;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::read_api_key, api_keys::change_api_key, api_keys::revoke_api_key))
         .routes(routes!(rolls::roll_api_key))
+        .routes(routes!(resume::resume_api_key))
         .routes(routes!(invitations::list_invitations, invitations::invite_member))
         .routes(routes!(invitations::withdraw_invitation))
         .routes(routes!(invitations::accept_invitation))

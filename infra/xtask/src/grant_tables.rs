@@ -48,6 +48,8 @@ pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ("Payments", "StripeSecretArn if HasStripe", "secretsmanager: GetSecretValue"),
     ("Projector", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Projector", "ActivityTable.Arn", "dynamodb: GetItem PutItem"),
+    ("Projector", "SettingsTable.Arn", "dynamodb: GetItem"),
+    ("Projector", "SettingsTable.Arn, keys ORG#*, keys APIKEY#*, keys CHANGES", "dynamodb: UpdateItem"),
     ("Projector", "EventBus.Arn", "events: PutEvents"),
     (
         "Projector",
@@ -97,6 +99,7 @@ pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ("Settings", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Settings", "SettingsTable.Arn", "dynamodb: GetItem"),
     ("Settings", "SettingsTable.Arn, keys USED#*, keys RATE#*, keys AUDIT#*", "dynamodb: PutItem UpdateItem"),
+    ("Settings", "SettingsTable.Arn, keys ORG#*, keys CHANGES", "dynamodb: UpdateItem"),
     ("Settings", "RechargeQueue.Arn", "sqs: SendMessage"),
     ("Statements", "LedgerTable.Arn", "dynamodb: GetItem Query"),
     ("Statements", "SettingsTable.Arn", "dynamodb: GetItem"),

@@ -14,9 +14,17 @@ const KEY: &str = "WebhookKey";
 const FILES: &str = "${ExportBucket.Arn}/*";
 
 /// The partitions of a table that a function may write to: those with the days on which keys were last used, with the
-/// requests that were taken of limits, of the audit log, with sessions, and with the addresses of members.
-const PARTITIONS: [&str; 5] =
-    [", keys USED#*", ", keys RATE#*", ", keys AUDIT#*", ", keys SIGNIN#*", ", keys MAIL#*"];
+/// requests that were taken of limits, of the audit log, of organisations, of API keys, with sessions, and with the addresses of
+/// members.
+const PARTITIONS: [&str; 7] = [
+    ", keys USED#*",
+    ", keys RATE#*",
+    ", keys AUDIT#*",
+    ", keys ORG#*",
+    ", keys APIKEY#*",
+    ", keys SIGNIN#*",
+    ", keys MAIL#*",
+];
 
 /// Checks that no policy has a wildcard, and that roles and environments are those of the tables.
 pub(crate) fn check(template: &Value) -> Result<()> {

@@ -100,6 +100,22 @@ pub(crate) fn keep_to_budgets(customer: &RouteCaller<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The organisation takes no more requests for larger budgets, and requires known members.
+pub(crate) fn switch_off_budget_requests(customer: &RouteCaller<'_>) -> Result<()> {
+    const SWITCHES: &str = "/api/v3/organization-settings";
+    let changed =
+        customer.patch(SWITCHES, &json!({ "budgetRequests": false, "requireKnownMembers": true }))?;
+    ensure!(customer.get(SWITCHES, 200)?.body.get("data") == changed.body.get("data"), "{}", changed.body);
+    let body = json!({ "budgetId": "budget_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "amount": 1 });
+    let refused = customer.post_for(403, "/api/v3/budget-requests", "route-switched-off", &body)?;
+    ensure!(refused.at("/error/code")? == "INSUFFICIENT_PERMISSIONS", "{}", refused.body);
+    let debit = json!({ "operation": "aml.basic", "memberId": "unknown" });
+    let refused = customer.post_for(400, "/api/v3/credits/consume", "route-unknown-member", &debit)?;
+    ensure!(refused.body.pointer("/error/details/fields/memberId").is_some(), "{}", refused.body);
+    customer.patch(SWITCHES, &json!({ "budgetRequests": true, "requireKnownMembers": false }))?;
+    Ok(())
+}
+
 /// The organisation issues a key of its own, and gives it a new secret.
 pub(crate) fn manage_keys(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Result<()> {
     const KEYS: &str = "/api/v3/api-keys";
@@ -113,6 +129,9 @@ pub(crate) fn manage_keys(api: &Gateway<'_>, customer: &RouteCaller<'_>) -> Resu
         RouteCaller { api, key: Some(secret) }.get("/api/v3/credits/balance", 200)?;
     }
     ensure!(customer.get(&key, 200)?.at("/data/status")? == "active", "{}", rolled.body);
+    // It is not paused, so nothing is resumed.
+    let resumed = customer.post_for(200, &format!("{key}/resume"), "route-resume", &json!({}))?;
+    ensure!(resumed.body.pointer("/data/pausedAt") == Some(&json!(null)), "{}", resumed.body);
     customer.call("DELETE", &key, 200)?;
     let listed = customer.get(KEYS, 200)?;
     ensure!(listed.at("/data/0/status")? == "revoked", "{}", listed.body);

@@ -3,7 +3,10 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::key_routes::{invite_members, keep_to_budgets, manage_keys, manage_operators, sign_in_and_out};
+use crate::key_routes::{
+    invite_members, keep_to_budgets, manage_keys, manage_operators, sign_in_and_out,
+    switch_off_budget_requests,
+};
 use crate::machine::ScripProcess;
 use crate::project::Project;
 use crate::route_caller::{Gateway, RouteCaller};
@@ -226,6 +229,7 @@ fn use_another_organisation(api: &Gateway<'_>, key: &str) -> Result<()> {
     manage_keys(api, &live)?;
     keep_to_budgets(&live)?;
     invite_members(api, &live)?;
+    switch_off_budget_requests(&live)?;
     monitor(&test)?;
     webhooks(&test)?;
     let body = json!({ "source": "bonus", "amount": 25, "expiresInDays": 1, "mode": "test" });

@@ -10,6 +10,7 @@ impl App {
     pub fn projection(&self) -> Others<'_> {
         Others {
             activity: &self.activity,
+            settings: &self.settings,
             bus: self.bus.as_ref(),
             recharges: self.recharges.as_ref(),
             tasks: self.tasks.as_ref(),

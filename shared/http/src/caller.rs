@@ -8,9 +8,9 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use super::audit;
-use super::identity::{OperatorCall, OrganisationCaller, identify, not_current};
+use super::identity::{Identified, OperatorCall, OrganisationCaller, identify, not_current};
 use super::{ApiError, App, RequestContext};
-use domain::{AccountId, Actor, Denial, Details, KeyId, Reference, Scope};
+use domain::{AccountId, Actor, Denial, Details, KeyId, OrganisationSwitches, Reference, Scope};
 
 /// An organisation that calls with a key, or in a member's session, that has the scope `S`; or an operator who acts for it.
 #[derive(Clone, Debug)]
@@ -21,9 +21,13 @@ pub struct Caller<S> {
     pub by: Actor,
     /// The request.
     pub call: RequestContext,
+    /// What the organisation has switched on or off.
+    pub switches: OrganisationSwitches,
     scopes: BTreeSet<Scope>,
     /// Whether an operator acts for the organisation.
     is_operator: bool,
+    /// Whether the key is paused.
+    is_paused: bool,
     needs: PhantomData<S>,
 }
 
@@ -77,7 +81,13 @@ impl<S> Caller<S> {
     /// # Errors
     /// [`ApiError::Denied`].
     pub fn must_also(&self, scope: Scope) -> Result<(), ApiError> {
-        if self.scopes.contains(&scope) { Ok(()) } else { Err(Denial::Lacks(scope).into()) }
+        if !self.scopes.contains(&scope) {
+            return Err(Denial::Lacks(scope).into());
+        }
+        if let Some(key) = self.by.key().filter(|_| self.is_paused && scope == Scope::CreditsConsume) {
+            return Err(Denial::Paused(key).into());
+        }
+        Ok(())
     }
 }
 
@@ -95,6 +105,8 @@ pub trait Needs: Send + Sync {
     /// Whether the audit log has the route's requests that change something, when an operator makes them. What ends in a
     /// transaction is in the ledger.
     const IS_AUDITED: bool = Self::CHANGES_SETTINGS;
+    /// Whether a paused key may do it: read, and end what it has begun.
+    const WHEN_PAUSED: bool = false;
 }
 
 /// What a route lets a key do.
@@ -108,6 +120,10 @@ pub mod may {
     /// Spend credits.
     #[derive(Clone, Copy, Debug)]
     pub enum Spend {}
+
+    /// Capture or release credits that were set aside.
+    #[derive(Clone, Copy, Debug)]
+    pub enum EndHolds {}
 
     /// End what spends credits.
     #[derive(Clone, Copy, Debug)]
@@ -148,10 +164,17 @@ pub mod may {
     impl Needs for SignOut {
         const SCOPE: Scope = Scope::CreditsRead;
         const IS_FOR_ALL: bool = true;
+        const WHEN_PAUSED: bool = true;
+    }
+
+    impl Needs for EndHolds {
+        const SCOPE: Scope = Scope::CreditsConsume;
+        const WHEN_PAUSED: bool = true;
     }
 
     impl Needs for SeeTeam {
         const SCOPE: Scope = Scope::TeamWrite;
+        const WHEN_PAUSED: bool = true;
     }
 
     impl Needs for ManageTeam {
@@ -161,16 +184,19 @@ pub mod may {
 
     impl Needs for RefundDebits {
         const SCOPE: Scope = Scope::CreditsRefund;
+        const WHEN_PAUSED: bool = true;
     }
 
     impl Needs for Fail {
         const SCOPE: Scope = Scope::CreditsRefund;
         const OR: Option<Scope> = Some(Scope::CreditsConsume);
+        const WHEN_PAUSED: bool = true;
     }
 
     impl Needs for StopSpending {
         const SCOPE: Scope = Scope::CreditsConsume;
         const IS_AUDITED: bool = true;
+        const WHEN_PAUSED: bool = true;
     }
 
     impl Needs for Buy {
@@ -185,10 +211,12 @@ pub mod may {
     impl Needs for SeeSettings {
         const SCOPE: Scope = Scope::CreditsRead;
         const OR: Option<Scope> = Some(Scope::SettingsWrite);
+        const WHEN_PAUSED: bool = true;
     }
 
     impl Needs for Read {
         const SCOPE: Scope = Scope::CreditsRead;
+        const WHEN_PAUSED: bool = true;
     }
 
     impl Needs for Spend {
@@ -201,8 +229,8 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let identified = identify(parts, app).await?;
-        let (is_current, is_outgoing) = (identified.is_current, identified.is_outgoing);
-        let OrganisationCaller { call, account, by, scopes, role } =
+        let Identified { is_current, is_outgoing, is_paused, .. } = identified;
+        let OrganisationCaller { call, account, by, scopes, switches, role } =
             identified.organisation(parts, app).await?;
         if !S::IS_FOR_ALL && !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
             return Err(match role {
@@ -211,6 +239,9 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
                 None => Denial::Lacks(S::SCOPE),
             }
             .into());
+        }
+        if let Some(key) = by.key().filter(|_| is_paused && !S::WHEN_PAUSED) {
+            return Err(Denial::Paused(key).into());
         }
         if S::CHANGES_SETTINGS && !is_current {
             return Err(not_current());
@@ -223,6 +254,7 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
             Some(own) => call.at(own),
             None => call,
         };
-        Ok(Self { account, by, call, scopes, is_operator: role.is_some(), needs: PhantomData })
+        let is_operator = role.is_some();
+        Ok(Self { account, by, call, switches, scopes, is_operator, is_paused, needs: PhantomData })
     }
 }

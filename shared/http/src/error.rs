@@ -215,6 +215,7 @@ impl ApiError {
                 (StatusCode::UNAUTHORIZED, "EXPIRED_API_KEY")
             }
             Self::Denied(Denial::NoApiAccess) => (StatusCode::FORBIDDEN, "API_ACCESS_NOT_INCLUDED"),
+            Self::Denied(Denial::Paused(_)) => (StatusCode::FORBIDDEN, "KEY_PAUSED"),
             Self::Denied(Denial::Closed) => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
             Self::Denied(
                 Denial::Address(_)
@@ -222,6 +223,7 @@ impl ApiError {
                 | Denial::Outgoing
                 | Denial::Lacks(_)
                 | Denial::RoleLacks(..)
+                | Denial::SwitchedOff(_)
                 | Denial::Role(..)
                 | Denial::CannotGive(_)
                 | Denial::CannotGiveRole(..),
@@ -331,6 +333,8 @@ impl ApiError {
         ) = self
         {
             json!({ "scope": scope })
+        } else if let Self::Denied(Denial::Paused(key)) = self {
+            json!({ "keyId": key })
         } else if let Self::NoSeat(seats) = self {
             seats.details()
         } else if let Self::RateLimited(limited) = self {

@@ -15,7 +15,7 @@ use super::unidentified::Unidentified;
 use super::{ApiError, App, PathId, RequestContext, verifik};
 use domain::{
     AccountId, Actor, ApiKey, ApiKeySecret, Denial, KeyId, MemberStatus, Mode, OperatorRole, OrgId,
-    Principal, RateLimit, Reference, Scope, SignIn, SignInOwner, SignInToken,
+    OrganisationSwitches, Principal, RateLimit, Reference, Scope, SignIn, SignInOwner, SignInToken,
 };
 use store::{Fault, KnownKey, KnownMember, KnownOwner};
 
@@ -33,6 +33,10 @@ const CSRF: &str = "scrip-csrf-token";
 pub(super) struct Identified {
     pub(super) call: RequestContext,
     pub(super) principal: Principal,
+    /// What the caller's organisation has switched on or off.
+    pub(super) switches: OrganisationSwitches,
+    /// Whether the key is paused.
+    pub(super) is_paused: bool,
     /// Whether the key, and the session, were read in the last minute.
     pub(super) is_current: bool,
     /// Whether it is the previous secret of a key that was rolled.
@@ -45,6 +49,8 @@ pub(super) struct OrganisationCaller {
     pub(super) account: AccountId,
     pub(super) by: Actor,
     pub(super) scopes: BTreeSet<Scope>,
+    /// What the organisation has switched on or off.
+    pub(super) switches: OrganisationSwitches,
     /// The role of the operator who acts for the organisation; `None` for a key or a member of its own.
     pub(super) role: Option<OperatorRole>,
 }
@@ -71,6 +77,7 @@ struct Admitted {
     principal: Principal,
     is_current: bool,
     is_closed: bool,
+    switches: OrganisationSwitches,
     /// The key, to note that it was used; `None` for a member.
     key: Option<ApiKey>,
     org: Option<OrgId>,
@@ -129,11 +136,12 @@ pub(super) async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identi
     };
     enter(app, &call, &admitted).await?;
     let is_outgoing = admitted.key.as_ref().is_some_and(|key| key.rolled_until.is_some());
-    let Admitted { principal, is_current, .. } = admitted;
+    let is_paused = admitted.key.as_ref().is_some_and(|key| key.paused_at.is_some());
+    let Admitted { principal, switches, is_current, .. } = admitted;
     // `Once` reads it to know whose idempotency key the request has.
     parts.extensions.insert(principal.clone());
     parts.extensions.insert(signed_in);
-    Ok(Identified { call, principal, is_current, is_outgoing })
+    Ok(Identified { call, principal, switches, is_paused, is_current, is_outgoing })
 }
 
 /// Finds the key with which a person signs in, and counts the request as every request with it.
@@ -215,9 +223,17 @@ fn session(parts: &Parts, app: &App) -> Result<Credential, ApiError> {
 
 /// The caller with a key.
 fn with_key(known: KnownKey, call: &RequestContext) -> Result<Admitted, ApiError> {
-    let KnownKey { key, plan, is_closed, rate_limit, is_current } = known;
+    let KnownKey { key, plan, is_closed, rate_limit, switches, is_current } = known;
     let principal = key.admit(plan.as_ref(), call.from, call.moment.now)?;
-    Ok(Admitted { principal, is_current, is_closed, org: key.org, org_limit: rate_limit, key: Some(key) })
+    Ok(Admitted {
+        principal,
+        is_current,
+        is_closed,
+        switches,
+        org: key.org,
+        org_limit: rate_limit,
+        key: Some(key),
+    })
 }
 
 /// The caller in a session: with its key, or the member. A request that changes something has to show that it comes from a
@@ -246,7 +262,7 @@ async fn in_session(
 
 /// A member who has signed in, for the ledger that the request names.
 fn as_member(known: KnownMember, mode: Mode) -> Result<Admitted, ApiError> {
-    let KnownMember { member, is_closed, rate_limit, is_current } = known;
+    let KnownMember { member, is_closed, rate_limit, switches, is_current } = known;
     if member.status() == MemberStatus::Removed {
         return Err(Unidentified::SessionEnded.into());
     }
@@ -256,7 +272,8 @@ fn as_member(known: KnownMember, mode: Mode) -> Result<Admitted, ApiError> {
         by: Actor::Member(member.member_id),
         scopes: member.role.scopes(),
     };
-    Ok(Admitted { principal, is_current, is_closed, key: None, org: Some(member.org), org_limit: rate_limit })
+    let (org, org_limit) = (Some(member.org), rate_limit);
+    Ok(Admitted { principal, is_current, is_closed, switches, key: None, org, org_limit })
 }
 
 /// The ledger that a caller without a mode of its own names.
@@ -291,7 +308,7 @@ impl Identified {
         parts: &mut Parts,
         app: &Arc<App>,
     ) -> Result<OrganisationCaller, ApiError> {
-        let Self { call, principal, .. } = self;
+        let Self { call, principal, switches, .. } = self;
         let named = one(&parts.headers, ACTS_FOR)?;
         let (key, role) = match principal {
             Principal::Organisation { account, by, scopes } if named.is_none() => {
@@ -300,7 +317,7 @@ impl Identified {
                         format!("must be `{0}`: this key works on the {0} ledger", account.mode.as_str());
                     return Err(ApiError::field("Scrip-Mode", problem));
                 }
-                return Ok(OrganisationCaller { call, account, by, scopes, role: None });
+                return Ok(OrganisationCaller { call, account, by, scopes, switches, role: None });
             }
             Principal::Organisation { .. } => {
                 let words = "the header Scrip-Organisation is for operators; leave it out";
@@ -312,26 +329,36 @@ impl Identified {
                      Scrip-Organisation names; send that header, or use a key of the organisation";
         let named = named.ok_or(Denial::WrongSide(words))?;
         let mode = mode(&parts.headers)?;
-        let account = AccountId { org: acted_for(app, named, &call).await?, mode };
+        let (org, switches) = acted_for(app, named, &call).await?;
+        let account = AccountId { org, mode };
         call.of(account);
         let scopes = role.scopes();
         let by = Actor::Key(key);
         parts.extensions.insert(Principal::Organisation { account, by, scopes: scopes.clone() });
-        Ok(OrganisationCaller { call, account, by, scopes, role: Some(role) })
+        Ok(OrganisationCaller { call, account, by, scopes, switches, role: Some(role) })
     }
 }
 
-/// The organisation that an operator has named.
-async fn acted_for(app: &App, named: &str, call: &RequestContext) -> Result<OrgId, ApiError> {
+/// The organisation that an operator has named, and what it has switched on or off.
+async fn acted_for(
+    app: &App,
+    named: &str,
+    call: &RequestContext,
+) -> Result<(OrgId, OrganisationSwitches), ApiError> {
     let wall = call.moment.wall;
-    if let Some(external) = named.strip_prefix("external:") {
-        let external = Reference::try_from(external.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
-        return app.settings.org_of_external(&external, wall).await?.ok_or(OrgId::NOT_FOUND);
-    }
-    let unreadable = "must be `org_…` and 26 characters, or `external:` and the organisation's `externalId`";
-    let org = OrgId::try_from(named.to_owned());
-    let org = org.map_err(|_| ApiError::field("Scrip-Organisation", unreadable))?;
-    if app.settings.exists(org, wall).await? { Ok(org) } else { Err(OrgId::NOT_FOUND) }
+    let org = match named.strip_prefix("external:") {
+        Some(external) => {
+            let external = Reference::try_from(external.to_owned()).map_err(|_| OrgId::NOT_FOUND)?;
+            app.settings.org_of_external(&external, wall).await?.ok_or(OrgId::NOT_FOUND)?
+        }
+        None => OrgId::try_from(named.to_owned()).map_err(|_| {
+            let unreadable =
+                "must be `org_…` and 26 characters, or `external:` and the organisation's `externalId`";
+            ApiError::field("Scrip-Organisation", unreadable)
+        })?,
+    };
+    let switches = app.settings.switches(org, wall).await?.ok_or(OrgId::NOT_FOUND)?;
+    Ok((org, switches))
 }
 
 /// Refuses the headers by which an operator acts for an organisation where they would change nothing: below `/admin/`, whose

@@ -147,11 +147,12 @@ fn scopes(method: &str, path: &str) -> &'static [Scope] {
         return &[Scope::TeamWrite];
     }
     let is_read = method == "get" || path.ends_with("/quote") || path.ends_with("/export");
-    const SETTINGS: [&str; 5] = [
+    const SETTINGS: [&str; 6] = [
         "/api/v3/budget-requests",
         "/api/v3/credits/alerts",
         "/api/v3/credits/auto-recharge",
         "/api/v3/credits/budgets",
+        "/api/v3/organization-settings",
         "/api/v3/webhooks",
     ];
     if is_read && below(&SETTINGS) {
@@ -208,10 +209,18 @@ fn add_scopes(method: &str, path: &str, operation: &mut Map<String, Value>) -> S
     let any = scopes.iter().map(|scope| json!({ "apiKey": [scope.as_str()] })).collect();
     operation.insert("security".to_owned(), Value::Array(any));
     let names: Vec<_> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
+    let paused = if is_for_paused_keys(method, path) { "" } else { "; KEY_PAUSED: the key only reads" };
     format!(
-        "INSUFFICIENT_PERMISSIONS: the key lacks the scope {}; API_ACCESS_NOT_INCLUDED",
+        "INSUFFICIENT_PERMISSIONS: the key lacks the scope {}; API_ACCESS_NOT_INCLUDED{paused}",
         names.join(" or ")
     )
+}
+
+/// Whether a paused key may use an operation: what reads, and what ends something that was begun.
+fn is_for_paused_keys(method: &str, path: &str) -> bool {
+    const ENDS: [&str; 5] = ["/quote", "/capture", "/release", "/refund", "/fail"];
+    let ends_monitor = method == "delete" && path.starts_with("/api/v3/monitors");
+    method == "get" || ends_monitor || ENDS.iter().any(|end| path.ends_with(end))
 }
 
 /// The envelope around `data` of a successful response.

@@ -111,7 +111,7 @@ impl<D: HasDuty> FromRequestParts<Arc<App>> for LastKnownOperator<D> {
 
 /// The operator who calls, and whether the key is current.
 async fn operator<D: HasDuty>(parts: &mut Parts, app: &Arc<App>) -> Result<(Operator<D>, bool), ApiError> {
-    let Identified { call, principal, is_current, is_outgoing } = identify(parts, app).await?;
+    let Identified { call, principal, is_current, is_outgoing, .. } = identify(parts, app).await?;
     match principal {
         Principal::Operator { key, role } if role.may(D::DUTY) => {
             acts_for_none(&parts.headers)?;

@@ -167,6 +167,7 @@ impl<'a> Dispatcher<'a> {
     ) -> Result<Option<DateTime<Utc>>, Unsettled> {
         let others = Others {
             activity: self.activity,
+            settings: self.jobs.settings,
             bus: &NoBus,
             recharges: self.recharges,
             tasks: self.jobs.tasks,

@@ -44,6 +44,8 @@ pub fn schema(event: EventName) -> &'static str {
         EventName::ApiKeyChanged => schema!("api_key.changed"),
         EventName::ApiKeyRolled => schema!("api_key.rolled"),
         EventName::ApiKeyRevoked => schema!("api_key.revoked"),
+        EventName::KeyRunaway => schema!("key.runaway"),
+        EventName::KeyResumed => schema!("key.resumed"),
         EventName::MemberInvited => schema!("member.invited"),
         EventName::MemberJoined => schema!("member.joined"),
         EventName::MemberChanged => schema!("member.changed"),

@@ -45,6 +45,12 @@ pub struct ApiKey {
     /// The time from which this secret of it is refused, because the key was rolled; `None` for its newest secret.
     #[serde(with = "chrono::serde::ts_seconds_option", default, skip_serializing_if = "Option::is_none")]
     pub rolled_until: Option<DateTime<Utc>>,
+    /// When it was paused because it spent far more than it used to; `None` while it is not.
+    #[serde(with = "chrono::serde::ts_seconds_option", default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<DateTime<Utc>>,
+    /// The last pause that its owner has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_pause: Option<KeyPause>,
     /// The addresses from which it may be used.
     #[serde(default, skip_serializing_if = "AllowedIps::is_empty")]
     pub allowed_ips: AllowedIps,
@@ -55,6 +61,21 @@ pub struct ApiKey {
     #[serde(rename = "description", default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Reference>,
 }
+
+/// A pause of a key that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyPause {
+    /// When the key was paused.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub paused_at: DateTime<Utc>,
+    /// When its owner resumed it.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub resumed_at: DateTime<Utc>,
+}
+
+/// For how many hours a key that was resumed is not paused again.
+const PAUSE_HOURS: i64 = 24;
 
 /// A change of a key. What is `None` keeps its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,6 +149,8 @@ impl ApiKey {
             expires_at: None,
             revoked_at: None,
             rolled_until: None,
+            paused_at: None,
+            last_pause: None,
             allowed_ips: AllowedIps::default(),
             rate_limit: None,
             name: None,
@@ -178,6 +201,13 @@ impl ApiKey {
             scopes.remove(&Scope::TeamWrite);
         }
         Ok(Principal::Organisation { account, by: self.key_id.into(), scopes })
+    }
+
+    /// Whether its owner has resumed it in the 24 hours before `now`. It is not paused again then.
+    #[must_use]
+    pub fn was_resumed(&self, now: DateTime<Utc>) -> bool {
+        let hours = self.last_pause.map(|pause| now.signed_duration_since(pause.resumed_at).num_hours());
+        hours.is_some_and(|hours| hours < PAUSE_HOURS)
     }
 
     /// The role of an operator's key.

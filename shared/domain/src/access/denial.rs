@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Duty, MemberRole, OperatorRole, Scope};
+use crate::{Duty, KeyId, MemberRole, OperatorRole, Scope};
 
 /// The reason why a key is refused. The variants are in the order in which they are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,15 @@ pub enum Denial {
     /// The role of the operator's key does not include this.
     #[error("this operator's key has the role `{}`; use one with the role {}", .0.as_str(), OperatorRole::with(*.1))]
     Role(OperatorRole, Duty),
+    /// It is paused, because it spent far more than it used to.
+    #[error(
+        "this API key is paused, because it spent far more than it used to; it only reads, and ends what it has begun. If that \
+         was no leak, resume it with POST /api/v3/api-keys/{0}/resume and another key that has the scope `team:write`"
+    )]
+    Paused(KeyId),
+    /// The organisation has switched this off.
+    #[error("{0}")]
+    SwitchedOff(&'static str),
     /// The key would give another key a scope that it lacks.
     #[error(
         "this API key lacks the scope `{}`, so it cannot create, change or roll a key that has it; use a key that has it",

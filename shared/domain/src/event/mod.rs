@@ -10,6 +10,7 @@ mod monitor_notice;
 mod name;
 mod notification;
 mod of_receipt;
+mod runaway_notice;
 
 pub use alert_settings::{AlertSettings, Threshold};
 pub use alert_state::{AlertState, BalanceLevel, LowBalanceStatus, ThresholdState};
@@ -19,3 +20,4 @@ pub use expiry_notice::ExpiryNotices;
 pub use member_notice::MemberNotice;
 pub use name::{BadEventName, EventName};
 pub use notification::{AutoRechargeFailure, Event, Notification, WebhookPauseReason, WebhookPaused};
+pub use runaway_notice::RunawayNotice;

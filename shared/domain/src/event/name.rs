@@ -66,6 +66,10 @@ pub enum EventName {
     ApiKeyRolled,
     /// `api_key.revoked`: an API key was revoked.
     ApiKeyRevoked,
+    /// `key.runaway`: an API key spends far more than it used to.
+    KeyRunaway,
+    /// `key.resumed`: an API key that was paused was resumed.
+    KeyResumed,
     /// `member.invited`: a member was invited.
     MemberInvited,
     /// `member.joined`: a member has accepted an invitation.
@@ -85,7 +89,7 @@ pub struct BadEventName;
 
 impl EventName {
     /// Every event.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
         Self::CreditsRecovered,
@@ -116,6 +120,8 @@ impl EventName {
         Self::ApiKeyChanged,
         Self::ApiKeyRolled,
         Self::ApiKeyRevoked,
+        Self::KeyRunaway,
+        Self::KeyResumed,
         Self::MemberInvited,
         Self::MemberJoined,
         Self::MemberChanged,
@@ -157,6 +163,8 @@ impl EventName {
             Self::ApiKeyChanged => "api_key.changed",
             Self::ApiKeyRolled => "api_key.rolled",
             Self::ApiKeyRevoked => "api_key.revoked",
+            Self::KeyRunaway => "key.runaway",
+            Self::KeyResumed => "key.resumed",
             Self::MemberInvited => "member.invited",
             Self::MemberJoined => "member.joined",
             Self::MemberChanged => "member.changed",
@@ -203,6 +211,8 @@ impl EventName {
             Self::ApiKeyChanged => "The terms of an API key were changed.",
             Self::ApiKeyRolled => "An API key was given a new secret.",
             Self::ApiKeyRevoked => "An API key was revoked.",
+            Self::KeyRunaway => "An API key spends far more than it used to.",
+            Self::KeyResumed => "An API key that was paused was resumed.",
             Self::MemberInvited => "A member was invited.",
             Self::MemberJoined => "A member has accepted an invitation.",
             Self::MemberChanged => "A member was changed.",

@@ -7,7 +7,7 @@ use super::monitor_notice::suspended;
 use crate::value::timestamp;
 use crate::{
     AccountId, Amount, ApiKeyNotice, BudgetNotice, Credits, Decline, EntryId, EventId, EventName, Lot, LotId,
-    MemberNotice, Monitor, PauseReason, Purchase, Service, WebhookId,
+    MemberNotice, Monitor, PauseReason, Purchase, RunawayNotice, Service, WebhookId,
 };
 
 /// A notification: something that becomes an event of an organisation.
@@ -89,6 +89,8 @@ pub enum Notification {
     WebhookPaused(WebhookPaused),
     /// Something was done with an API key.
     ApiKey(Box<ApiKeyNotice>),
+    /// An API key spends far more than it used to, or was resumed after that.
+    Runaway(Box<RunawayNotice>),
     /// Something was done with an invitation or a member.
     Member(Box<MemberNotice>),
     /// Something about a budget.
@@ -182,6 +184,7 @@ impl Notification {
             Self::PurchaseFailed(..) => EventName::PurchaseFailed,
             Self::WebhookPaused(_) => EventName::WebhookPaused,
             Self::ApiKey(notice) => notice.name(),
+            Self::Runaway(notice) => notice.name(),
             Self::Member(notice) => notice.name(),
             Self::Budget(notice) => notice.name(),
         }
@@ -217,6 +220,7 @@ impl Notification {
                 format!("webhook paused/{}/{}/{}", paused.webhook, paused.number, paused.run)
             }
             Self::ApiKey(notice) => notice.source(),
+            Self::Runaway(notice) => notice.source(),
             Self::Member(notice) => notice.source(),
             Self::Budget(notice) => notice.source(),
         }
@@ -273,6 +277,7 @@ impl Notification {
             }),
             Self::WebhookPaused(paused) => paused.data(),
             Self::ApiKey(notice) => notice.data(),
+            Self::Runaway(notice) => notice.data(),
             Self::Member(notice) => notice.data(),
             Self::Budget(notice) => notice.data(),
         }

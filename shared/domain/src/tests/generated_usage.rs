@@ -117,11 +117,11 @@ impl Random {
     }
 
     /// From 0 to 1.
-    fn unit(&mut self) -> f64 {
+    pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn within(&mut self, least: f64, most: f64) -> f64 {
+    pub(super) fn within(&mut self, least: f64, most: f64) -> f64 {
         least + (most - least) * self.unit()
     }
 
@@ -130,21 +130,21 @@ impl Random {
         least + self.next() as usize % (most - least + 1)
     }
 
-    fn happens(&mut self, probability: f64) -> bool {
+    pub(super) fn happens(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
-    fn burst(&mut self, probability: f64, least: f64, most: f64) -> f64 {
+    pub(super) fn burst(&mut self, probability: f64, least: f64, most: f64) -> f64 {
         if self.happens(probability) { self.within(least, most) } else { 1.0 }
     }
 
     /// From the normal distribution, nearly: the sum of twelve.
-    fn normal(&mut self) -> f64 {
+    pub(super) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 
     /// Usage of a day: calls arrive by chance (Poisson) around a mean that itself varies by `spread`.
-    fn usage(&mut self, mean: f64, spread: f64) -> i64 {
+    pub(super) fn usage(&mut self, mean: f64, spread: f64) -> i64 {
         let mean = mean * (spread * self.normal() - spread * spread / 2.0).exp();
         if mean > 30.0 {
             return (mean + mean.sqrt() * self.normal()).round().max(0.0) as i64;

@@ -7,6 +7,8 @@ mod auto_recharge;
 mod auto_recharge_limits;
 mod batch;
 mod budget;
+mod burn_rate;
+mod burn_rate_back_test;
 mod change_plan;
 mod consume;
 mod dispute;

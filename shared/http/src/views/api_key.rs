@@ -67,6 +67,10 @@ pub struct ApiKeyView {
     scopes: BTreeSet<Scope>,
     /// How many requests the key may make; null for no limit.
     rate_limit: Option<RateLimitView>,
+    /// When the key was paused because it spent far more than it used to; null while it is not paused.
+    #[serde(serialize_with = "timestamp::optional")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    paused_at: Option<DateTime<Utc>>,
 }
 
 /// A key with its secret, which is shown once.
@@ -216,7 +220,7 @@ impl ApiKeyView {
     pub fn of(listed: ListedKey, now: DateTime<Utc>) -> Self {
         let (mode, scopes) = (listed.key.mode, listed.key.scopes.clone());
         let rate_limit = listed.key.rate_limit.map(RateLimitView::from);
-        Self { mode, scopes, rate_limit, key: KeyView::of(listed, now) }
+        Self { mode, scopes, rate_limit, paused_at: listed.key.paused_at, key: KeyView::of(listed, now) }
     }
 }
 

@@ -16,6 +16,7 @@ use store::{Slice, WatermarkStep};
 
 use super::budgets::BudgetChanges;
 use super::records::{AccountState, earlier_of};
+use super::runaways::KeySpendings;
 use super::skip::{log_skipped, skip};
 use super::{LEFT_TO_JOB, Others, ProjectionError};
 use crate::RenewalTask;
@@ -28,12 +29,13 @@ pub(super) struct AccountRecords<'a> {
     pub(super) id: AccountId,
 }
 
-/// What transactions add to rollups, to the records of lots and to budgets.
+/// What transactions add to rollups, to the records of lots, to budgets and to what keys spend.
 #[derive(Default)]
 struct CountedChanges {
     records: Vec<RollupRecord>,
     lots: Vec<LotChange>,
     budgets: BudgetChanges,
+    keys: KeySpendings,
 }
 
 impl CountedChanges {
@@ -41,6 +43,7 @@ impl CountedChanges {
         self.records.extend(receipts.iter().map(RollupRecord::of));
         self.lots.extend(receipts.iter().flat_map(LotChange::of));
         self.budgets.add(receipts);
+        self.keys.add(receipts);
     }
 }
 
@@ -256,7 +259,10 @@ impl AccountRecords<'_> {
         let emitted = self.ledger.emit_changes(self.id, changes, watch, self.others.moment);
         let (alerts, pending) = try_join(emitted, self.count(watermark.notified(), counted)).await?;
         self.follow_budgets(&counted.budgets).await?;
-        Ok(Notified { through: watermark.notified_through(), alerts, pending })
+        let through = watermark.notified_through();
+        let (rates, runaways) = counted.keys.counted(&watermark.notified().rates, through);
+        self.follow_runaways(&runaways).await?;
+        Ok(Notified { through, alerts, pending, rates })
     }
 
     async fn count(

@@ -6,6 +6,7 @@ mod budgets;
 mod error;
 mod missed;
 mod records;
+mod runaways;
 mod skip;
 
 use std::error::Error;
@@ -15,7 +16,7 @@ use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use ports::{Bus, BusEvent, Queue};
 use scrip_payments::RechargeRequest;
-use store::{Activity, Ledger, Moment};
+use store::{Activity, Ledger, Moment, Settings};
 
 pub use error::ProjectionError;
 pub use missed::{MissedProgress, project_missed};
@@ -40,6 +41,8 @@ pub const LEFT_TO_JOB: &str = "an account is left to its projection job";
 pub struct Others<'a> {
     /// The table that has the rollups.
     pub activity: &'a Activity,
+    /// The table that has organisations and their API keys, of which one may be paused.
+    pub settings: &'a Settings,
     /// The bus that events are published to.
     pub bus: &'a dyn Bus,
     /// The queue of auto-recharge, for accounts below their threshold.

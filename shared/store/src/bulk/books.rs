@@ -17,8 +17,8 @@ use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use crate::write::expression::opened;
 use domain::{
-    Account, AccountId, DayTotal, EntryId, Growth, LotChange, PendingRollup, Period, Receipt, RecordKind,
-    RollupRecord, RollupTally, RowText, Tip,
+    Account, AccountId, BurnRates, DayTotal, EntryId, Growth, LotChange, PendingRollup, Period, Receipt,
+    RecordKind, RollupRecord, RollupTally, RowText, Tip,
 };
 
 /// An item of a table.
@@ -102,7 +102,7 @@ impl BulkBooks {
     pub fn finish(self, alerts: u64) -> Result<BulkItems, Fault> {
         let Self { account, tip, growth, pending, days, months, lots } = self;
         let through = tip.sequence();
-        let notified = Notified { through, alerts, pending };
+        let notified = Notified { through, alerts, pending, rates: BurnRates::default() };
         let mut ledger = growth_items(account, &growth);
         ledger.push(Watermark::default().followed_by(through, notified, tip).item(account)?);
         ledger.extend(block_items(account, &growth.blocks)?);

@@ -10,11 +10,12 @@ use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
+use crate::table::packed_burn_rates::{pack_burn_rates, unpack_burn_rates};
 use crate::table::packed_rollup::{pack_pending, unpack_pending};
 use crate::table::requests::ConditionalPut;
 use tracing::error;
 
-use domain::{AccountId, Hash, PendingRollup, Span, Tip};
+use domain::{AccountId, BurnRates, Hash, PendingRollup, Span, Tip};
 
 /// The attribute of the watermark.
 const THROUGH: &str = "seq";
@@ -33,6 +34,9 @@ const ALERTS: &str = "al";
 
 /// The attribute of the sums that no rollup has yet.
 const PENDING: &str = "use";
+
+/// The attribute of how fast the account's keys spend.
+const RATES: &str = "br";
 
 /// The attribute of what the rows are that no block of records has yet.
 const KINDS: &str = "k";
@@ -63,6 +67,8 @@ pub struct Notified {
     pub alerts: u64,
     /// Their sums that no rollup has yet.
     pub pending: Option<PendingRollup>,
+    /// How fast the account's keys spend, by the same entries.
+    pub rates: BurnRates,
 }
 
 impl Watermark {
@@ -73,6 +79,7 @@ impl Watermark {
             through: number_of(&item, NOTIFIED).unwrap_or(through).min(through),
             alerts: number_of(&item, ALERTS).unwrap_or(0),
             pending: pending(&item),
+            rates: rates(account, &item),
         };
         let tip = tip(account, &item);
         let is_broken = tip.is_none() && item.contains_key(CHAINED);
@@ -128,6 +135,9 @@ impl Watermark {
         if let Some(pending) = &self.notified.pending {
             item.insert(PENDING.to_owned(), pack_pending(pending)?);
         }
+        if let Some(rates) = pack_burn_rates(&self.notified.rates)? {
+            item.insert(RATES.to_owned(), rates);
+        }
         if let Some(tip) = &self.tip {
             item.insert(CHAINED.to_owned(), number(tip.sequence()));
             if let Some(day) = tip.day {
@@ -163,6 +173,17 @@ fn pending(item: &StoredItem) -> Option<PendingRollup> {
             pending
         }
         Some(_) | None => None,
+    }
+}
+
+/// How fast the keys of an account spend; from now on anew where that is unreadable.
+fn rates(account: AccountId, item: &StoredItem) -> BurnRates {
+    match item.get(RATES) {
+        Some(AttributeValue::B(bytes)) => unpack_burn_rates(bytes).unwrap_or_else(|| {
+            error!(%account, "the rates of the keys are unreadable; the keys are watched anew");
+            BurnRates::default()
+        }),
+        Some(_) | None => BurnRates::default(),
     }
 }
 

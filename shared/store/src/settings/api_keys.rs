@@ -1,22 +1,13 @@
 //! API keys: adding and finding them.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
-use chrono::{DateTime, Utc};
-
-use crate::settings::change_log::CHECKED_EVERY;
 use crate::settings::issued_keys::IssuedKeyItem;
 use crate::settings::last_known::Known;
 use crate::settings::organisations::Settings;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
-use domain::{ApiKey, ApiKeySecret, KeyId, Plan, PlanId, RateLimit};
+use domain::{ApiKey, ApiKeySecret, KeyId, OrganisationSwitches, Plan, PlanId, RateLimit};
 use ports::Moment;
-
-/// How many unknown keys a process remembers. At this number all are dropped.
-const UNKNOWN_MAX: usize = 10_000;
 
 /// An API key that was found, and its organisation's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +20,8 @@ pub struct KnownKey {
     pub is_closed: bool,
     /// How many requests all keys of its organisation together may make.
     pub rate_limit: Option<RateLimit>,
+    /// What its organisation has switched on or off.
+    pub switches: OrganisationSwitches,
     /// Whether both were read in the last minute. A request that changes settings needs a current key.
     pub is_current: bool,
 }
@@ -42,30 +35,8 @@ pub(crate) struct CachedKey {
     pub(crate) is_closed: bool,
     /// How many requests all keys of its organisation together may make.
     pub(crate) rate_limit: Option<RateLimit>,
-}
-
-/// The hashes of secrets and of tokens that were not found, and when. They are remembered for a moment, so that a caller with a wrong key
-/// does not cause a read for each request.
-#[derive(Debug, Default)]
-pub(crate) struct UnknownKeys(Mutex<HashMap<String, DateTime<Utc>>>);
-
-impl UnknownKeys {
-    pub(crate) fn contain(&self, hash: &str, wall: DateTime<Utc>) -> bool {
-        let unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        unknown.get(hash).is_some_and(|since| wall.signed_duration_since(*since) < CHECKED_EVERY)
-    }
-
-    pub(crate) fn add(&self, hash: String, wall: DateTime<Utc>) {
-        let mut unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if UNKNOWN_MAX <= unknown.len() {
-            unknown.clear();
-        }
-        unknown.insert(hash, wall);
-    }
-
-    pub(crate) fn remove(&self, hash: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
-    }
+    /// What its organisation has switched on or off.
+    pub(crate) switches: OrganisationSwitches,
 }
 
 impl Settings {
@@ -116,10 +87,10 @@ impl Settings {
             self.unknown_keys.add(hash, wall);
             return Ok(None);
         };
-        let Known { value: CachedKey { key, plan, is_closed, rate_limit }, is_current, .. } =
+        let Known { value: CachedKey { key, plan, is_closed, rate_limit, switches }, is_current, .. } =
             self.log.note(known, "an API key", wall);
         let Some(plan) = plan else {
-            return Ok(Some(KnownKey { key, plan: None, is_closed, rate_limit, is_current }));
+            return Ok(Some(KnownKey { key, plan: None, is_closed, rate_limit, switches, is_current }));
         };
         let Known { value: catalogue, is_current: is_catalogue_current, .. } =
             self.known_catalogue(wall).await?;
@@ -127,7 +98,7 @@ impl Settings {
         let plan =
             plan.ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))?;
         let is_current = is_current && is_catalogue_current;
-        Ok(Some(KnownKey { key, plan: Some(plan), is_closed, rate_limit, is_current }))
+        Ok(Some(KnownKey { key, plan: Some(plan), is_closed, rate_limit, switches, is_current }))
     }
 
     async fn read_key(&self, hash: &str, moment: Moment) -> Result<Option<CachedKey>, Fault> {
@@ -136,14 +107,15 @@ impl Settings {
         };
         let key: ApiKey = decode("an API key", item)?;
         let Some(org) = key.org else {
-            return Ok(Some(CachedKey { key, plan: None, is_closed: false, rate_limit: None }));
+            let switches = OrganisationSwitches::default();
+            return Ok(Some(CachedKey { key, plan: None, is_closed: false, rate_limit: None, switches }));
         };
         let organisation = self.current_organisation(org).await?;
         let organisation =
             organisation.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
         let (plan, is_closed) = (Some(organisation.plan.clone()), organisation.closed_at.is_some());
-        let rate_limit = organisation.rate_limit;
+        let (rate_limit, switches) = (organisation.rate_limit, organisation.switches());
         self.organisations.put(&org, moment.wall, organisation);
-        Ok(Some(CachedKey { key, plan, is_closed, rate_limit }))
+        Ok(Some(CachedKey { key, plan, is_closed, rate_limit, switches }))
     }
 }

@@ -138,7 +138,9 @@ impl Settings {
             Missed::These(changes) => changes.iter().for_each(|change| self.forget(*change)),
             Missed::Unknown => {
                 self.keys.expire();
+                self.switches.expire();
                 self.members.expire();
+                self.signed_in_members.expire();
                 self.sign_ins.expire();
                 self.catalogue.expire();
             }
@@ -182,9 +184,11 @@ impl Settings {
         match change {
             ChangedSetting::Organisation(org) => {
                 self.keys.forget(|_, known| known.key.org == Some(org));
-                self.members.forget(|(of, _), _| *of == org);
+                self.signed_in_members.forget(|(of, _), _| *of == org);
                 self.sign_ins.forget(|owner, _| owner.org() == Some(org));
                 self.organisations.forget(|known, _| *known == org);
+                self.switches.forget(|known, _| *known == org);
+                self.members.forget(|(of, _), ()| *of == org);
             }
             ChangedSetting::Operators => {
                 self.keys.forget(|_, known| known.key.org.is_none());

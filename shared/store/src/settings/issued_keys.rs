@@ -89,13 +89,26 @@ impl IssuedKeyItem {
         key: KeyId,
         next: Self,
     ) -> Result<Write<'a>, Fault> {
-        let same = match self.revision {
-            0 => Condition::new("attribute_not_exists(revision) OR revision = :revision"),
-            _ => Condition::new("revision = :revision"),
-        };
         let next = Self { revision: self.revision.saturating_add(1), ..next };
         let item = with_key(&Key::issued(owner, key), &next)?;
-        Ok(Write::PutIf(item, same.value(":revision", number(self.revision))))
+        Ok(Write::PutIf(item, Condition::new(self.same()).value(":revision", number(self.revision))))
+    }
+
+    /// The write that says that its key was changed, if nothing has changed it since it was read.
+    pub(crate) fn change<'a>(&self, owner: Option<OrgId>, key: KeyId) -> Write<'a> {
+        let update = UpdateExpression::new("SET revision = :next")
+            .only_if(self.same())
+            .value(":next", number(self.revision.saturating_add(1)))
+            .value(":revision", number(self.revision));
+        Write::Update(Key::issued(owner, key), update)
+    }
+
+    /// The condition that nothing has changed it since it was read.
+    fn same(&self) -> &'static str {
+        match self.revision {
+            0 => "attribute_not_exists(revision) OR revision = :revision",
+            _ => "revision = :revision",
+        }
     }
 }
 

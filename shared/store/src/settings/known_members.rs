@@ -1,60 +1,56 @@
-//! Members whose sessions a warm function has seen.
+//! Which ids are those of present members, for requests that name one.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
 
 use crate::settings::last_known::Known;
 use crate::settings::organisations::Settings;
 use crate::table::error::Fault;
-use domain::{Member, MemberId, OrgId, RateLimit};
-use ports::Moment;
+use domain::{MemberId, MemberStatus, OrgId};
 
-/// A member who was found, and what counts for every member of the organisation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownMember {
-    /// The member.
-    pub member: Member,
-    /// Whether the organisation was closed.
-    pub is_closed: bool,
-    /// How many requests all callers of the organisation together may make.
-    pub rate_limit: Option<RateLimit>,
-    /// Whether both were read in the last minute.
-    pub is_current: bool,
-}
-
-/// A member as it is kept.
-#[derive(Clone, Debug)]
-pub(crate) struct CachedMember {
-    member: Member,
-    is_closed: bool,
-    rate_limit: Option<RateLimit>,
-}
+/// A member of an organisation.
+pub(crate) type MemberKey = (OrgId, MemberId);
 
 impl Settings {
-    /// A member, also one who was removed, as others have changed it at most five seconds before `moment.wall`, or at most
-    /// 15 minutes while the table does not answer; `None` when there is no such member.
+    /// Which of these ids are those of members who were not removed, see [`Settings::has_member`].
+    ///
+    /// # Errors
+    /// As [`Settings::has_member`].
+    pub async fn present_members(
+        &self,
+        org: OrgId,
+        members: BTreeSet<MemberId>,
+        wall: DateTime<Utc>,
+    ) -> Result<BTreeSet<MemberId>, Fault> {
+        let looked_up = members.into_iter().map(async |member| {
+            let is_present = self.has_member(org, member, wall).await?;
+            Ok::<_, Fault>(Some(member).filter(|_| is_present))
+        });
+        Ok(try_join_all(looked_up).await?.into_iter().flatten().collect())
+    }
+
+    /// Whether an organisation has a member who was not removed, as others have changed it at most five seconds before `wall`,
+    /// or at most 15 minutes while the table does not answer. An id that is not found costs one read in five seconds.
     ///
     /// # Errors
     /// When the table does not answer and the member was not read in the last 15 minutes.
-    pub async fn known_member(
-        &self,
-        org: OrgId,
-        id: MemberId,
-        moment: Moment,
-    ) -> Result<Option<KnownMember>, Fault> {
-        let (of, wall) = ((org, id), moment.wall);
-        self.forget_changed(self.members.read_at(&of), wall).await;
-        let Some(known) = self.members.get(&of, wall, self.read_known_member(org, id)).await? else {
-            return Ok(None);
+    pub async fn has_member(&self, org: OrgId, member: MemberId, wall: DateTime<Utc>) -> Result<bool, Fault> {
+        let key = (org, member);
+        if self.unknown_members.contain(&key, wall) {
+            return Ok(false);
+        }
+        self.forget_changed(self.members.read_at(&key), wall).await;
+        let read = async {
+            let found = self.member(org, member).await?;
+            Ok(found.filter(|found| found.status() == MemberStatus::Active).map(|_| ()))
         };
-        let Known { value: CachedMember { member, is_closed, rate_limit }, is_current, .. } =
-            self.log.note(known, "a member", wall);
-        Ok(Some(KnownMember { member, is_closed, rate_limit, is_current }))
-    }
-
-    async fn read_known_member(&self, org: OrgId, id: MemberId) -> Result<Option<CachedMember>, Fault> {
-        let Some(member) = self.member(org, id).await? else { return Ok(None) };
-        let organisation = self.current_organisation(org).await?;
-        let organisation =
-            organisation.ok_or_else(|| Fault::corrupt("a member", "its organisation is gone"))?;
-        let (is_closed, rate_limit) = (organisation.closed_at.is_some(), organisation.rate_limit);
-        Ok(Some(CachedMember { member, is_closed, rate_limit }))
+        let Some(known) = self.members.get(&key, wall, read).await? else {
+            self.unknown_members.add(key, wall);
+            return Ok(false);
+        };
+        let Known { value: (), .. } = self.log.note(known, "a member", wall);
+        Ok(true)
     }
 }

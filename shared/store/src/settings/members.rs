@@ -118,7 +118,7 @@ impl Settings {
     }
 
     /// Removes a member, if `may` allows it, and gives back the seat. One who was removed before keeps the time. An
-    /// organisation keeps its last owner.
+    /// organisation keeps its last owner. Functions that have seen the member notice it within five seconds.
     ///
     /// # Errors
     /// When the table does not answer; when others change the member too often at the same time.

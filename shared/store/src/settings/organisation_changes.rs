@@ -12,7 +12,7 @@ use crate::table::error::Fault;
 use crate::table::item::decode;
 use crate::table::key::Key;
 use crate::table::requests::Write;
-use domain::{Metadata, OrgId, RateLimit, Reference};
+use domain::{Metadata, OrgId, RateLimit, Reference, SwitchesChange};
 
 /// How often a change is made again because another one was made first.
 const ATTEMPTS_MAX: u32 = 8;
@@ -87,6 +87,40 @@ impl Settings {
             }
         }
         Err(Fault::Busy)
+    }
+
+    /// Changes what an organisation has switched on or off and returns the organisation; `None` when there is none. Functions
+    /// notice it within five seconds.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn change_switches(
+        &self,
+        org: OrgId,
+        change: SwitchesChange,
+    ) -> Result<Option<Organisation>, Fault> {
+        let SwitchesChange { require_known_members, budget_requests, runaway_keys } = change;
+        let action = runaway_keys.map(serde_dynamo::to_attribute_value).transpose();
+        let action = action.map_err(|source| Fault::corrupt("a switch", source))?;
+        let values = [
+            ("requireKnownMembers", require_known_members.map(AttributeValue::Bool)),
+            ("budgetRequests", budget_requests.map(AttributeValue::Bool)),
+            ("runawayKeys", action),
+        ];
+        let values = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let (texts, values): (Vec<_>, Vec<_>) =
+            values.map(|(name, value)| (format!("{name} = :{name}"), (name, value))).unzip();
+        if values.is_empty() {
+            return self.current_organisation(org).await;
+        }
+        let update = UpdateExpression::new(&format!("SET {}", texts.join(", ")));
+        let update =
+            values.into_iter().fold(update.only_if("attribute_exists(pk)"), |update, (name, value)| {
+                update.value(&format!(":{name}"), value)
+            });
+        let item = self.table.update_and_get(&Key::organisation(org), update, "set a switch").await?;
+        self.log_change(ChangedSetting::Organisation(org)).await?;
+        item.map(|item| decode("an organisation", item)).transpose()
     }
 
     /// Closes an organisation or opens it again, and returns it; `None` when there is none. One that was closed before keeps

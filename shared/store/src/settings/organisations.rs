@@ -7,14 +7,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::api_keys::{CachedKey, UnknownKeys};
+use crate::settings::api_keys::CachedKey;
 use crate::settings::change_log::{ChangeLog, ChangedSetting};
 use crate::settings::key_use::KeyUses;
-use crate::settings::known_members::CachedMember;
+use crate::settings::known_members::MemberKey;
 use crate::settings::last_known::{LastKnown, Refresh};
 use crate::settings::outage::OutageLog;
 use crate::settings::rate_limits::RateSlabs;
+use crate::settings::signed_in_members::CachedMember;
 use crate::settings::snapshot::Catalogue;
+use crate::settings::unknown::Unknown;
 use crate::table::attribute::{number, text};
 use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
@@ -22,8 +24,8 @@ use crate::table::item::decode;
 use crate::table::key::Key;
 use crate::table::requests::Table;
 use domain::{
-    Allowance, Currency, MemberId, Metadata, OrgId, PlanId, RateLimit, Reference, SignInOwner, SignIns,
-    SpendingLimit,
+    Allowance, Currency, Metadata, OrgId, OrganisationSwitches, PlanId, RateLimit, Reference, RunawayAction,
+    SignInOwner, SignIns, SpendingLimit,
 };
 
 /// An organisation.
@@ -58,6 +60,15 @@ pub struct Organisation {
     /// How many requests all its keys together may make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Whether a `memberId` of a request must be the id of a present member.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_known_members: bool,
+    /// Whether larger budgets may be asked for; `None` where the organisation has never set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_requests: Option<bool>,
+    /// What is done about an API key that spends far more than it used to; `None` where the organisation has never set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runaway_keys: Option<RunawayAction>,
     /// When it was opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
@@ -85,6 +96,9 @@ impl Organisation {
             spending_limit: None,
             self_service_plans: false,
             rate_limit: None,
+            require_known_members: false,
+            budget_requests: None,
+            runaway_keys: None,
             created_at: at,
             closed_at: None,
             is_indexed: true,
@@ -95,6 +109,17 @@ impl Organisation {
     #[must_use]
     pub fn may_spend(&self) -> SpendingLimit {
         self.spending_limit.unwrap_or_else(|| SpendingLimit::of(self.currency))
+    }
+
+    /// What it has switched on or off.
+    #[must_use]
+    pub fn switches(&self) -> OrganisationSwitches {
+        let usual = OrganisationSwitches::default();
+        OrganisationSwitches {
+            require_known_members: self.require_known_members,
+            budget_requests: self.budget_requests.unwrap_or(usual.budget_requests),
+            runaway_keys: self.runaway_keys.unwrap_or(usual.runaway_keys),
+        }
     }
 }
 
@@ -107,12 +132,19 @@ pub struct Settings {
     /// By the hashes of their secrets.
     pub(crate) keys: LastKnown<String, CachedKey>,
     pub(crate) organisations: LastKnown<OrgId, Organisation>,
-    /// Those that exist, for whom operators act.
-    pub(crate) existing: LastKnown<OrgId, ()>,
+    /// The switches of those for which operators act.
+    pub(crate) switches: LastKnown<OrgId, OrganisationSwitches>,
+    /// Members who were not removed.
+    pub(crate) members: LastKnown<MemberKey, ()>,
+    pub(crate) unknown_members: Unknown<MemberKey>,
     pub(crate) external_ids: LastKnown<String, OrgId>,
-    pub(crate) members: LastKnown<(OrgId, MemberId), CachedMember>,
+    /// Members in whose sessions requests were made.
+    pub(crate) signed_in_members: LastKnown<MemberKey, CachedMember>,
     pub(crate) sign_ins: LastKnown<SignInOwner, Arc<SignIns>>,
-    pub(crate) unknown_keys: UnknownKeys,
+    /// By the hashes of secrets that were not found.
+    pub(crate) unknown_keys: Unknown<String>,
+    /// By owner, id and hash.
+    pub(crate) unknown_sessions: Unknown<String>,
     pub(crate) key_uses: KeyUses,
     pub(crate) rate_slabs: RateSlabs,
     pub(crate) changes: ChangeLog,
@@ -128,11 +160,14 @@ impl Settings {
             catalogue: LastKnown::new(Refresh::WithinAMinute),
             keys: LastKnown::new(Refresh::WithinAMinute),
             organisations: LastKnown::new(Refresh::Always),
-            existing: LastKnown::new(Refresh::WithinAMinute),
-            external_ids: LastKnown::new(Refresh::WithinAMinute),
+            switches: LastKnown::new(Refresh::WithinAMinute),
             members: LastKnown::new(Refresh::WithinAMinute),
+            unknown_members: Unknown::default(),
+            external_ids: LastKnown::new(Refresh::WithinAMinute),
+            signed_in_members: LastKnown::new(Refresh::WithinAMinute),
             sign_ins: LastKnown::new(Refresh::WithinAMinute),
-            unknown_keys: UnknownKeys::default(),
+            unknown_keys: Unknown::default(),
+            unknown_sessions: Unknown::default(),
             key_uses: KeyUses::default(),
             rate_slabs: RateSlabs::default(),
             changes: ChangeLog::default(),
@@ -149,14 +184,19 @@ impl Settings {
         Ok(known.map(|known| self.log.note(known, "an organisation", wall).value))
     }
 
-    /// Whether an organisation exists. It never ceases to, so one that is known is read again only once a minute, as every
-    /// setting is.
+    /// What an organisation has switched on or off, as others have changed it at most five seconds before `wall`; `None` when
+    /// there is no such organisation. One that is known is read again once a minute, as every setting is.
     ///
     /// # Errors
     /// When the table does not answer and the organisation is not known.
-    pub async fn exists(&self, org: OrgId, wall: DateTime<Utc>) -> Result<bool, Fault> {
-        let read = async { Ok(self.current_organisation(org).await?.map(|_| ())) };
-        Ok(self.existing.get(&org, wall, read).await?.is_some())
+    pub async fn switches(
+        &self,
+        org: OrgId,
+        wall: DateTime<Utc>,
+    ) -> Result<Option<OrganisationSwitches>, Fault> {
+        self.forget_changed(self.switches.read_at(&org), wall).await;
+        let read = async { Ok(self.current_organisation(org).await?.map(|known| known.switches())) };
+        Ok(self.switches.get(&org, wall, read).await?.map(|known| known.value))
     }
 
     /// An organisation as it is now. A request that changes settings decides on this.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::api_keys::KnownKey;
 use crate::settings::change_log::ChangedSetting;
-use crate::settings::known_members::KnownMember;
 use crate::settings::last_known::Known;
 use crate::settings::organisations::Settings;
+use crate::settings::signed_in_members::KnownMember;
 use crate::table::backoff::backoff;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
@@ -158,7 +158,7 @@ impl Settings {
         let (owner, wall) = (token.owner, moment.wall);
         // With the owner and the id, so that a wrong token stands in no other one's way.
         let hash = format!("{owner}/{}/{}", token.id, token.hash());
-        if self.unknown_keys.contain(&hash, wall) {
+        if self.unknown_sessions.contain(&hash, wall) {
             return Ok(None);
         }
         self.forget_changed(self.sign_ins.read_at(&owner), wall).await;
@@ -174,7 +174,7 @@ impl Settings {
                 self.sign_ins.forget(|known, _| *known == owner);
             }
         }
-        self.unknown_keys.add(hash, wall);
+        self.unknown_sessions.add(hash, wall);
         Ok(None)
     }
 

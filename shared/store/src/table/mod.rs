@@ -17,6 +17,7 @@ pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod lot_key;
 pub(crate) mod packed;
+pub(crate) mod packed_burn_rates;
 pub(crate) mod packed_rollup;
 pub(crate) mod query;
 pub(crate) mod remainder_item;
