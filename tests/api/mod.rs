@@ -38,6 +38,7 @@ mod metadata;
 mod monitor_price;
 mod monitors;
 mod net;
+mod operator_reads;
 mod operators;
 mod organisations;
 mod payment_refunds;

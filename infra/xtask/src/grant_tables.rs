@@ -6,6 +6,7 @@
 pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ("Admin", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Admin", "SettingsTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
+    ("Admin", "ActivityTable.Arn", "dynamodb: GetItem Query"),
     ("Admin", "RechargeQueue.Arn", "sqs: SendMessage"),
     ("Admin", "RenewalQueue.Arn", "sqs: SendMessage"),
     ("Admin", "StripeSecretArn if HasStripe", "secretsmanager: GetSecretValue"),

@@ -28,6 +28,7 @@ pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
         let found = owner.get(&format!("/admin/v1/organisations?{search}"), 200)?;
         ensure!(found.at("/data/0/name")? == "Altona Bank", "{}", found.body);
     }
+    owner.get(&format!("{organisation}/jobs?mode=live"), 200)?;
     let why = json!({ "reason": "Left" });
     let closed = owner.post_for(200, &format!("{organisation}/close"), "route-close", &why)?;
     ensure!(closed.at("/data/status")? == "closed", "{}", closed.body);

@@ -73,6 +73,22 @@ impl JobKind {
         Self::Projection,
         Self::Export,
     ];
+
+    /// The word in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Purchase => "purchase",
+            Self::Recharge => "recharge",
+            Self::Calendar => "calendar",
+            Self::Plan => "plan",
+            Self::Monitor => "monitor",
+            Self::Remainder => "remainder",
+            Self::Webhooks => "webhooks",
+            Self::Projection => "projection",
+            Self::Export => "export",
+        }
+    }
 }
 
 /// The id of a transaction's remainder.
