@@ -7,6 +7,7 @@ mod broken;
 mod closing;
 mod grants;
 mod inspect;
+mod jobs;
 mod keys;
 mod listing;
 mod operator_keys;
@@ -35,6 +36,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(organisations::create, listing::list_organisations))
         .routes(routes!(inspect::get_organisation, organisations::change_organisation))
+        .routes(routes!(jobs::list_jobs))
         .routes(routes!(repair::repair_ledger))
         .routes(routes!(plan_limit::set_plan_limit))
         .routes(routes!(keys::issue, keys::list_keys))

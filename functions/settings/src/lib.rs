@@ -4,7 +4,6 @@
 mod alerts;
 mod organisation;
 mod recharge;
-mod response;
 
 use std::sync::Arc;
 

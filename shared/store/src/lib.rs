@@ -68,6 +68,7 @@ pub use repair::rollups::RollupRebuild;
 pub use schedule::directory::{DIRECTORY_SHARDS, DirectoryEntry, SweepProgress};
 pub use schedule::job_list::{JobPage, JobPlace};
 pub use schedule::jobs::{JOB_SHARDS, Job, JobKind, RemainderId, ScheduledJob};
+pub use schedule::open_jobs::OpenJobPage;
 pub use schedule::roll_forward::{AccountWaits, RollForwardPart, WAITING_MAX};
 pub use settings::api_keys::KnownKey;
 pub use settings::audit_log::{AuditEntry, AuditOutcome, AuditPage, AuditQuery, AuditedRequest};

@@ -21,7 +21,21 @@ const MINUTES_AHEAD: TimeDelta = TimeDelta::minutes(2);
 
 /// A place in the list of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobPlace(String);
+pub struct JobPlace(pub(crate) String);
+
+impl JobPlace {
+    /// The place that was written as this text.
+    #[must_use]
+    pub fn of(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The place as text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A page of the jobs of a shard.
 #[derive(Clone, Debug)]
@@ -168,7 +182,7 @@ fn due_by(by: DateTime<Utc>) -> SortKeys {
 }
 
 /// A job from its item. An unreadable job must not hide the others.
-fn readable(item: StoredItem) -> Option<ScheduledJob> {
+pub(crate) fn readable(item: StoredItem) -> Option<ScheduledJob> {
     match ScheduledJob::read(item) {
         Ok(scheduled) => Some(scheduled),
         Err(fault) => {

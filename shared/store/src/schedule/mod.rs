@@ -4,5 +4,6 @@
 pub(crate) mod directory;
 pub(crate) mod job_list;
 pub(crate) mod jobs;
+pub(crate) mod open_jobs;
 pub(crate) mod roll_forward;
 pub(crate) mod test_clock;
