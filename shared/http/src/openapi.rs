@@ -120,6 +120,16 @@ fn add_idempotency_key(operation: &mut Map<String, Value>) {
     }
 }
 
+/// Adds the headers that an operation takes.
+fn add_headers(method: &str, path: &str, operation: &mut Map<String, Value>) {
+    if method != "get" {
+        add_idempotency_key(operation);
+    }
+    if !path.starts_with("/admin/") {
+        add_ledger_headers(operation);
+    }
+}
+
 /// Adds the headers with which operators, and members in a session, name the ledger.
 fn add_ledger_headers(operation: &mut Map<String, Value>) {
     let header = |name: &str, schema: Value, description: &str| json!({ "name": name, "in": "header", "required": false, "schema": schema, "description": description });
@@ -259,11 +269,8 @@ fn envelop(path: &str, responses: &mut Map<String, Value>) {
 fn around(method: &str, path: &str, operation: &mut Map<String, Value>) {
     let is_public = operation.get("security") == Some(&json!([]));
     let forbidden = if is_public { String::new() } else { add_scopes(method, path, operation) };
-    if method != "get" && !is_public {
-        add_idempotency_key(operation);
-    }
-    if !path.starts_with("/admin/") && !is_public {
-        add_ledger_headers(operation);
+    if !is_public {
+        add_headers(method, path, operation);
     }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else { return };

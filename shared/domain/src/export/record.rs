@@ -163,7 +163,6 @@ pub struct Export {
 impl ExportContent {
     /// Whether it is transactions of one account.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub fn is_transactions(&self) -> bool {
         *self == Self::Transactions
     }

@@ -42,6 +42,9 @@ enum FailureAction {
 
 impl OnFailureSetting {
     /// The rule, or which field is wrong.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`] for a number of attempts that a rule cannot have.
     pub fn rule(self) -> Result<OnFailure, ApiError> {
         const FIELD: &str = "onFailure.afterAttempts";
         match (self.action, self.after_attempts) {

@@ -149,9 +149,7 @@ impl Key<'_> {
                 (remainder_partition(*account, Period::of(of.time())), format!("{}#{number:03}", of.bare()))
             }
             Key::OpenHold(account, place) => (format!("HOLDS#{account}"), place.clone()),
-            Key::Export(ExportKey { account, export, content }) => {
-                (export_partition(*account, *content), export.bare())
-            }
+            Key::Export(key) => (export_partition(key.account, key.content), key.export.bare()),
             Key::OpenExports(account, content) => {
                 (open_exports_partition(*account, *content), "E".to_owned())
             }
