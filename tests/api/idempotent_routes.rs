@@ -222,7 +222,8 @@ impl Scene {
                 json!({ "limit": 2_000_000_000_000_000_u64 }),
                 json!({ "limit": 3_000_000_000_000_000_u64 }),
             ),
-            "POST /admin/v1/organisations/{id}/freeze"
+            "POST /admin/v1/organisations/{id}/exports"
+            | "POST /admin/v1/organisations/{id}/freeze"
             | "POST /admin/v1/organisations/{id}/unfreeze"
             | "POST /admin/v1/organisations/{id}/reopen" => {
                 (same, json!({ "reason": "a" }), json!({ "reason": "b" }))

@@ -40,6 +40,7 @@ mod monitors;
 mod net;
 mod operator_reads;
 mod operators;
+mod organisation_exports;
 mod organisations;
 mod payment_refunds;
 mod plan_permissions;

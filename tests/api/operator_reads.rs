@@ -15,12 +15,12 @@ struct Line {
 }
 
 fn lines(org: &str) -> Vec<Line> {
-    let table = PAGE.split_once(TITLE).expect("the page has the table").1;
+    let table = PAGE.split_once(TITLE).unwrap().1;
     let rows = table.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
     let rows = rows.take_while(|line| line.starts_with('|'));
     let line = |row: &str| {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let path = cells[1].trim_matches('`').strip_prefix("GET ").expect("it is read");
+        let path = cells[1].trim_matches('`').strip_prefix("GET ").unwrap();
         Line { path: path.replace("{id}", org), roles: cells[2].to_owned() }
     };
     rows.map(line).collect()

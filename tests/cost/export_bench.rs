@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use domain::{Export, ExportStage, FileFormat};
 use scrip_documents::PDF_ROWS_MAX;
-use tests::{FileSizes, ManualClock, TestLedger, debits_without_records, exporter, queued_export};
+use tests::{FileSizes, ManualClock, NoPages, TestLedger, debits_without_records, exporter, queued_export};
 
 #[tokio::main]
 async fn main() {
@@ -33,7 +33,7 @@ async fn main() {
             let peak = Peak::begin();
             meter.take();
             let begun = Instant::now();
-            exporter(&ledger, &files, &clock).attend(asked.key).await.unwrap();
+            exporter(&ledger, &files, &clock).attend(asked.key, &NoPages).await.unwrap();
             let took = begun.elapsed();
             let Kilobytes { before, peak } = peak.end();
             let units = meter.take();

@@ -1,7 +1,7 @@
 //! What exports cost, in requests and units.
 
 use domain::{ExportStage, FileFormat};
-use tests::{FileSizes, ManualClock, TestLedger, debits_without_records, exporter, queued_export};
+use tests::{FileSizes, ManualClock, NoPages, TestLedger, debits_without_records, exporter, queued_export};
 
 /// A large export reads each row once, in requests of about a thousand rows, and writes the same few items however many
 /// rows it has: the attempt, the decision and the register; and once more for each 20,000 rows.
@@ -18,7 +18,7 @@ async fn a_large_export_costs_the_same_for_each_row() {
         ledger.register_export(asked.key).await.unwrap();
         meter.take();
         let (files, clock) = (FileSizes::default(), ManualClock::at(now));
-        exporter(&ledger, &files, &clock).attend(asked.key).await.unwrap();
+        exporter(&ledger, &files, &clock).attend(asked.key, &NoPages).await.unwrap();
         let units = meter.take();
         let made = ledger.export(asked.key).await.unwrap().unwrap();
         let ExportStage::Ready(file, None) = &made.stage else { panic!("{:?}", made.stage) };

@@ -16,6 +16,7 @@ mod jobs;
 mod late_writes;
 mod lost_records;
 mod lots;
+mod organisation_exports;
 mod outbox;
 mod payment_refunds;
 mod payments;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::{AccountId, EntryId, Export, ExportKey, ExportStage, FileFormat, KeyId, StatementQuery};
 use ports::{Clock, FileError, FileStore, LinkTerms, NoQueue, StoredFile};
-use scrip_exports::Exporter;
-use store::{Ledger, StatementCursor, random};
+use scrip_exports::{Exporter, LinePage, LinePlace, OrganisationPages};
+use store::{Ledger, StatementCursor, Unsettled, random};
 
 /// A store that keeps only the sizes of files.
 #[derive(Clone, Default)]
@@ -38,8 +38,9 @@ pub async fn queued_export(
     let known = ledger.account(account).await.unwrap().unwrap();
     let query = StatementQuery::default();
     Export {
-        key: ExportKey { account, export: EntryId::new(now, random()).into() },
+        key: ExportKey::transactions(account, EntryId::new(now, random()).into()),
         format,
+        ends: None,
         begin: StatementCursor::beginning(&known, &query, now).text(),
         query,
         organisation: "Own".to_owned(),
@@ -54,8 +55,23 @@ pub async fn queued_export(
         attempts: 0,
         leased_until: DateTime::UNIX_EPOCH,
         rows: 0,
+        counts: BTreeMap::new(),
         of: Some(known.sequence),
         revision: 0,
+    }
+}
+
+/// The pages of an organisation for exports of transactions, which have none.
+pub struct NoPages;
+
+#[async_trait]
+impl OrganisationPages for NoPages {
+    async fn are_chained(&self, _: &Export) -> Result<bool, Unsettled> {
+        Ok(true)
+    }
+
+    async fn page(&self, _: &Export, _: LinePlace) -> Result<LinePage, Unsettled> {
+        Ok(LinePage::default())
     }
 }
 

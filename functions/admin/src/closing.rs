@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::OrgId;
-use scrip_http::{ApiError, App, Id, Once, Operator, PathId, Reply, duty};
+use scrip_http::{ApiError, App, Id, Once, Operator, OrganisationView, PathId, ReasonRequest, Reply, duty};
 
-use super::organisations::OrganisationView;
-use super::terms::{Freeze, ReasonRequest, set_frozen_both};
+use super::terms::{Freeze, set_frozen_both};
 
 /// Closes an organisation: both its ledgers are frozen, and its API keys are refused from then on (403
 /// ORGANISATION_FROZEN). Its ledger, keys and settings are kept, and operators may still read them.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{AccountId, Mode, OrgId};
-use scrip_http::{ApiError, App, BalanceView, Id, Operator, PathId, Reply, duty};
+use scrip_http::{ApiError, App, BalanceView, Id, Operator, OrganisationView, PathId, Reply, duty};
 use serde::Serialize;
 use store::{Inspected, Moment};
 use utoipa::ToSchema;
 
 use super::broken::Unreadable;
-use super::organisations::OrganisationView;
 
 /// An organisation, with the state of its ledgers.
 #[derive(Serialize, ToSchema)]

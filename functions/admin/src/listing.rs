@@ -8,12 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::{OrgId, Reference};
 use futures_util::future::try_join_all;
-use scrip_http::{ApiError, App, Operator, PageLimit, QueryParams, Reply, duty};
+use scrip_http::{ApiError, App, Operator, OrganisationView, PageLimit, QueryParams, Reply, duty};
 use serde::Deserialize;
 use store::NamedPage;
 use utoipa::IntoParams;
-
-use super::organisations::OrganisationView;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -1,19 +1,17 @@
 //! Creates and changes organisations.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use chrono::{DateTime, Utc};
 use domain::{
     Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Denial, Duty, Metadata, Mode, OrgId, PlanId,
     Reference, Refusal,
 };
 use scrip_http::{
-    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, RateLimitField, RateLimitView,
-    Reply, duty, timestamp,
+    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, OrganisationView, PathId,
+    RateLimitField, RateLimitView, Reply, duty,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use store::{ClaimsOf, Organisation, OrganisationChange};
 use utoipa::ToSchema;
 
@@ -61,36 +59,6 @@ pub(super) struct OrganisationChanges {
     rate_limit: Option<RateLimitField>,
     /// Whether its own keys may choose a more expensive plan. They may always choose a cheaper one.
     self_service_plans: Option<bool>,
-}
-
-/// An organisation.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Opened)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct OrganisationView {
-    organisation_id: String,
-    name: String,
-    /// The operator's own id of the organisation.
-    external_id: Option<String>,
-    /// The operator's own key and value pairs.
-    metadata: BTreeMap<String, String>,
-    plan: String,
-    /// Credits a month; null for an unlimited plan.
-    allowance: Option<u64>,
-    currency: &'static str,
-    /// Whether its own keys may choose a more expensive plan.
-    self_service_plans: bool,
-    /// How many requests all its keys together may make; null for no limit.
-    rate_limit: Option<RateLimitView>,
-    /// active or closed.
-    status: &'static str,
-    /// When it was closed; null while it is open.
-    #[serde(serialize_with = "timestamp::optional")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    closed_at: Option<DateTime<Utc>>,
-    #[serde(with = "timestamp")]
-    #[schema(value_type = String, format = DateTime)]
-    created_at: DateTime<Utc>,
 }
 
 /// Creates an organisation with two ledgers, live and test, and this month's allowance in both. A plan with a fee, an
@@ -182,28 +150,6 @@ pub(super) async fn change_organisation(
 /// Whether an external id reaches us unchanged in the header Scrip-Organisation.
 fn is_sendable(id: &str) -> bool {
     id.trim() == id && id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
-}
-
-impl From<Organisation> for OrganisationView {
-    fn from(organisation: Organisation) -> Self {
-        Self {
-            organisation_id: organisation.org.to_string(),
-            name: organisation.name,
-            external_id: organisation.external_id.map(|id| id.as_str().to_owned()),
-            metadata: organisation.metadata.into(),
-            plan: organisation.plan.0,
-            allowance: match organisation.allowance {
-                Allowance::Monthly(credits) => Some(credits.get()),
-                Allowance::Unlimited => None,
-            },
-            currency: organisation.currency.code(),
-            self_service_plans: organisation.self_service_plans,
-            rate_limit: organisation.rate_limit.map(RateLimitView::from),
-            status: if organisation.closed_at.is_some() { "closed" } else { "active" },
-            closed_at: organisation.closed_at,
-            created_at: organisation.created_at,
-        }
-    }
 }
 
 async fn open(app: &App, organisation: &Organisation, moment: store::Moment) -> Result<(), ApiError> {

@@ -9,7 +9,8 @@ use domain::{
     set_frozen, set_limit,
 };
 use scrip_http::{
-    ApiError, App, Id, LastKnownOperator, Once, Operator, OperatorCall, PathId, PostPaidView, Reply, duty,
+    ApiError, App, Id, LastKnownOperator, Once, Operator, OperatorCall, PathId, PostPaidView, ReasonRequest,
+    Reply, duty,
 };
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Serialize};
@@ -26,16 +27,6 @@ pub(super) struct NewLimit {
     /// The ledger: live (default) or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
-}
-
-/// Why an organisation is frozen or unfrozen.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Why)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReasonRequest {
-    /// The reason, recorded with the operator's key.
-    #[schema(value_type = String, max_length = 255)]
-    pub(super) reason: Reference,
 }
 
 /// The present terms of an organisation.

@@ -2,7 +2,6 @@
 
 mod cost;
 mod forecast;
-mod lot_view;
 mod lots;
 mod request;
 mod response;

@@ -6,15 +6,14 @@ use axum::extract::{Path, State};
 use domain::{Budget, BudgetId, BudgetLevel, Reference};
 use futures_util::future::try_join_all;
 use scrip_http::{
-    ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
-    may,
+    ApiError, App, BudgetView, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId,
+    QueryParams, Reply, may,
 };
 use serde::Deserialize;
 use store::{BudgetChanged, ChangedBudget};
 use utoipa::IntoParams;
 
 use super::request::{BudgetChanges, NewBudget, subject};
-use super::response::BudgetView;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

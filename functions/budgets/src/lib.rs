@@ -4,7 +4,6 @@
 mod budgets;
 mod request;
 mod requests;
-mod response;
 mod teams;
 
 use std::sync::Arc;

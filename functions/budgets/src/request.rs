@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use domain::{
     Allowed, Budget, BudgetAction, BudgetChange, BudgetFilter, BudgetId, BudgetLevel, BudgetPeriod,
-    BudgetSubject, EntryId, KeyId, Operation, PriceCategory, PriceList, Reference, Service, TeamId,
+    BudgetSubject, EntryId, KeyId, Operation, PriceList, Reference, Service, TeamId,
 };
-use scrip_http::ApiError;
-use serde::{Deserialize, Serialize};
+use scrip_http::{ApiError, OnlyField};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 /// A budget to create.
@@ -50,62 +50,6 @@ pub(super) struct BudgetChanges {
     /// At which percentages of the limit the event budget.reached is sent, at most 10.
     #[schema(max_items = 10)]
     alert_at: Option<Vec<u8>>,
-}
-
-/// Which part of its subject's spending a budget limits: exactly one field.
-#[derive(Clone, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schema(as = BudgetFilter, example = json!({ "category": "aml" }))]
-pub(super) struct OnlyField {
-    /// One operation.
-    #[schema(value_type = Option<String>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<Operation>,
-    /// The operations of one category: verification, aml, deepfake, kyt or other.
-    #[schema(value_type = Option<String>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<PriceCategory>,
-    /// One customer.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer_id: Option<Reference>,
-    /// One service: smartcheck, smartaccess, smartenroll, api or biometric.
-    #[schema(value_type = Option<String>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<Service>,
-}
-
-impl OnlyField {
-    fn filter(self) -> Result<BudgetFilter, ApiError> {
-        let Self { operation, category, customer_id, service } = self;
-        let mut named = [
-            operation.map(BudgetFilter::Operation),
-            category.map(BudgetFilter::Category),
-            customer_id.map(BudgetFilter::Customer),
-            service.map(BudgetFilter::Service),
-        ]
-        .into_iter()
-        .flatten();
-        match (named.next(), named.next()) {
-            (Some(only), None) => Ok(only),
-            (Some(_) | None, _) => Err(ApiError::field(
-                "only",
-                "must have exactly one of `operation`, `category`, `customerId` and `service`",
-            )),
-        }
-    }
-}
-
-impl From<&BudgetFilter> for OnlyField {
-    fn from(filter: &BudgetFilter) -> Self {
-        let none = Self { operation: None, category: None, customer_id: None, service: None };
-        match filter.clone() {
-            BudgetFilter::Operation(operation) => Self { operation: Some(operation), ..none },
-            BudgetFilter::Category(category) => Self { category: Some(category), ..none },
-            BudgetFilter::Customer(customer) => Self { customer_id: Some(customer), ..none },
-            BudgetFilter::Service(service) => Self { service: Some(service), ..none },
-        }
-    }
 }
 
 impl NewBudget {

@@ -8,14 +8,12 @@ use domain::{
     Notification, RaiseEnd, Reference,
 };
 use scrip_http::{
-    ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
-    may,
+    ApiError, App, BudgetRequestView, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId,
+    QueryParams, Reply, may,
 };
 use serde::Deserialize;
 use store::ApprovedRequest;
 use utoipa::{IntoParams, ToSchema};
-
-use super::response::BudgetRequestView;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -6,13 +6,11 @@ use axum::extract::{Path, State};
 use domain::{Reference, Team, TeamId, TeamMembers};
 use scrip_http::{
     ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
-    may,
+    TeamView, may,
 };
 use serde::Deserialize;
 use store::TeamChanged;
 use utoipa::{IntoParams, ToSchema};
-
-use super::response::TeamView;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,7 @@
-//! The function `export`: makes the files of large exports. Its queue's messages name exports to look at. A message that
+//! The function `export`: makes the files of large exports, and those of organisations. Its queue's messages name exports to look at. A message that
 //! comes twice, late or without need does no harm.
+
+mod organisation;
 
 use std::error::Error;
 
@@ -8,6 +10,8 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent
 use domain::ExportKey;
 use lambda_runtime::LambdaEvent;
 use store::Unsettled;
+
+pub use organisation::OrganisationReader;
 
 /// Handles a batch of messages, one after the other. The queue sends a message again whose export could not be made; the
 /// export's scheduled job does so earlier.
@@ -22,7 +26,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
             continue;
         };
         if let Err(unsettled) = make_export(app, key).await {
-            let ExportKey { account, export } = key;
+            let ExportKey { account, export, .. } = key;
             tracing::error!(%account, %export, cause = &unsettled as &dyn Error, "an export was not made");
             response.batch_item_failures.push(failure(message));
         }
@@ -35,7 +39,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
 /// # Errors
 /// When it has to be called again.
 pub async fn make_export(app: &App, key: ExportKey) -> Result<(), Unsettled> {
-    Box::pin(app.exporter().attend(key)).await
+    Box::pin(app.exporter().attend(key, &OrganisationReader(app))).await
 }
 
 /// What a message names; none for an invalid message, which ends in the dead-letter queue after some attempts.

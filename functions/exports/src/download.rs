@@ -50,9 +50,11 @@ pub(crate) async fn download_transactions(
         Making::Made(_, file) if file.bytes <= BYTES_MAX => {
             Ok(Attachment { name, media_type, content: content(file)? })
         }
-        Making::Made(..) | Making::TooMuch(_) | Making::Impossible(..) | Making::Superseded => {
-            Err(too_large())
-        }
+        Making::Made(..)
+        | Making::TooMuch(_)
+        | Making::Impossible(..)
+        | Making::Superseded
+        | Making::NotYet(_) => Err(too_large()),
     }
 }
 

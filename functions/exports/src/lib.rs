@@ -1,9 +1,11 @@
-//! `/api/v3/credits/transactions/export` and `…/exports`: transactions as files.
+//! `/api/v3/credits/transactions/export` and `…/exports`: transactions as files; and
+//! `/admin/v1/organisations/{id}/exports`: everything of an organisation.
 
 mod download;
+mod organisation;
 mod request;
-mod response;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -12,8 +14,8 @@ use domain::{
 };
 use scrip_exports::{ExportAnswer, Exporter};
 use scrip_http::{
-    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, Listing, PageLimit, PathId, QueryParams, Reply,
-    may,
+    ApiError, App, Caller, ExportView, Id, IdempotencyHeader, Idempotent, Listing, PageLimit, PathId,
+    QueryParams, Reply, may,
 };
 use serde::Deserialize;
 use store::{Claim, ClaimedId, ClaimsOf, StatementCursor, Unsettled};
@@ -22,7 +24,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use request::NewExport;
-use response::ExportView;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -30,6 +31,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(make_export, download::download_transactions))
         .routes(routes!(list_exports))
         .routes(routes!(export))
+        .routes(routes!(organisation::export_organisation, organisation::list_organisation_exports))
+        .routes(routes!(organisation::organisation_export))
 }
 
 /// Makes a file of transactions, the newest first. An export of at most 1,000 transactions is ready at once. A larger one
@@ -68,7 +71,7 @@ async fn make_export(
         // Nothing is left of a request that was refused, and its key is free.
         Err(Unsettled::KeyReused) => {
             let known = app.ledger.holder_of(of, &key).await?.ok_or(Unsettled::InProgress)?;
-            let refused = ExportKey { account: caller.account, export: known.into() };
+            let refused = ExportKey::transactions(caller.account, known.into());
             if app.ledger.export(refused).await?.is_some() {
                 return Err(Unsettled::KeyReused.into());
             }
@@ -78,7 +81,7 @@ async fn make_export(
         }
         claimed => claimed?,
     };
-    let id = ExportKey { account: caller.account, export: made.id.into() };
+    let id = ExportKey::transactions(caller.account, made.id.into());
     let exporter = app.exporter();
     let known = if made.replayed { app.ledger.export(id).await? } else { None };
     let answer = match known {
@@ -125,8 +128,9 @@ async fn asked(
         return Err(ApiError::field("format", problem));
     }
     Ok(Export {
-        key: ExportKey { account: caller.account, export: made.id.into() },
+        key: ExportKey::transactions(caller.account, made.id.into()),
         format: wanted.format,
+        ends: None,
         begin: StatementCursor::beginning(&account, &query, moment.now).text(),
         query,
         organisation: organisation.map(|organisation| organisation.name.to_string()).unwrap_or_default(),
@@ -141,6 +145,7 @@ async fn asked(
         attempts: 0,
         leased_until: moment.wall,
         rows: 0,
+        counts: BTreeMap::new(),
         of,
         revision: 0,
     })
@@ -216,7 +221,7 @@ async fn export(
     caller: Caller<may::Read>,
     Path(id): Path<Id<ExportId>>,
 ) -> Result<Reply, ApiError> {
-    let key = ExportKey { account: caller.account, export: id.found()? };
+    let key = ExportKey::transactions(caller.account, id.found()?);
     let export = app.ledger.export(key).await?.filter(|export| export.is_kept(app.clock.now()));
     let export = export.ok_or(ExportId::NOT_FOUND)?;
     Reply::ok(&shown(&app, &app.exporter(), &export).await?)

@@ -1,7 +1,5 @@
 //! Holds: credits set aside for an operation, then captured or released.
 
-mod response;
-
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -12,15 +10,14 @@ use domain::{
     Refusal, Remainder, Service, hold_ends,
 };
 use scrip_http::{
-    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, may,
+    ApiError, App, Caller, HoldView, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply,
+    may,
 };
 use serde::Deserialize;
 use store::{Claim, DrawdownRequest, Job, Unsettled, hold_details};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-use response::HoldView;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {

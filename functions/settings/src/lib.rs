@@ -2,7 +2,6 @@
 
 mod alerts;
 mod recharge;
-mod response;
 
 use std::sync::Arc;
 

@@ -7,13 +7,11 @@ use axum::extract::State;
 use domain::{
     AccountId, Amount, AutoRecharge, AutoRechargeUpdate, Credits, Currency, Money, Reference, Service,
 };
-use scrip_http::{ApiError, App, Caller, IfMatch, Once, Reply, may};
+use scrip_http::{ApiError, App, AutoRechargeView, Caller, IfMatch, Once, Reply, may};
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Deserializer};
 use store::{Fault, Job, Moment};
 use utoipa::ToSchema;
-
-use super::response::AutoRechargeView;
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
 const ATTEMPTS_MAX: u32 = 64;

@@ -15,11 +15,11 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use domain::Period;
 use scrip_documents::render_pdf;
-use scrip_http::{ApiError, App, Caller, FileReply, QueryParams, Reply, may};
-use serde::{Deserialize, Serialize};
+use scrip_http::{ApiError, App, Caller, FileReply, QueryParams, Reply, StatementLine, may};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use store::Fault;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -28,19 +28,6 @@ use statement::MonthlyStatement;
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list_statements)).routes(routes!(monthly_statement))
-}
-
-/// A month that has a statement.
-#[derive(Serialize, ToSchema)]
-#[schema(as = MonthlyStatementLine)]
-struct StatementLine {
-    /// The month.
-    #[schema(value_type = String, example = "2024-01")]
-    month: Period,
-    /// The number of its statement.
-    number: String,
-    /// Where the statement is.
-    path: String,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -71,17 +58,8 @@ struct StatementQuery {
 )]
 async fn list_statements(State(app): State<Arc<App>>, caller: Caller<may::Read>) -> Result<Reply, ApiError> {
     let account = caller.account;
-    let first = make::first_month(account);
-    let mut months = vec![];
-    let mut month = make::last_closed(&app, account).await?;
-    while let Some(closed) = month.filter(|month| first <= *month) {
-        months.push(StatementLine {
-            month: closed,
-            number: statement::number(account, closed),
-            path: format!("/api/v3/credits/statements/{closed}"),
-        });
-        month = Some(closed.previous());
-    }
+    let months = app.closed_months(account).await?;
+    let months: Vec<_> = months.into_iter().map(|month| StatementLine::of(account, month)).collect();
     Reply::page(&months, None)
 }
 

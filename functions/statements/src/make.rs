@@ -1,13 +1,13 @@
 //! Makes the statements of closed months, one after the other.
 
 use chrono::{DateTime, Utc};
-use domain::{Account, AccountId, Mode, MonthFlow, Period, days_of};
+use domain::{Account, Mode, MonthFlow, Period, days_of};
 use scrip_http::{ApiError, App, Caller, may, timestamp};
 use store::{ClosedMonth, Fault, MonthPurchases, StoredMonthlyStatement, Unsettled, Watermark};
 
 use super::closing::{Mismatch, Opening, same};
 use super::hash::with_hash;
-use super::statement::{ChainRangeView, MonthlyStatement, PurchasesOfMonth, SignedMoney, number};
+use super::statement::{ChainRangeView, MonthlyStatement, PurchasesOfMonth, SignedMoney};
 use super::usage::usage;
 
 /// How many statements one request makes at most.
@@ -17,28 +17,6 @@ const MONTHS_MAX: usize = 24;
 const BEFORE: ApiError = ApiError::NotFound(
     "the organisation did not exist in this month; GET /api/v3/credits/statements lists the months that have one",
 );
-
-/// The month in which an organisation was opened.
-pub(crate) fn first_month(account: AccountId) -> Period {
-    Period::of(account.org.time())
-}
-
-/// The last month that is closed and counted; `None` where none is.
-///
-/// # Errors
-/// When a table does not answer.
-pub(crate) async fn last_closed(app: &App, account: AccountId) -> Result<Option<Period>, Fault> {
-    let watermark = app.ledger.projected_through(account).await?;
-    let first = first_month(account);
-    let mut month = watermark.open_month().map(Period::previous);
-    while let Some(closed) = month.filter(|month| first <= *month) {
-        if app.ledger.closed_month(account, closed, &watermark).await?.is_some() {
-            return Ok(Some(closed));
-        }
-        month = Some(closed.previous());
-    }
-    Ok(None)
-}
 
 /// The statement of a month: as stored, or made now, and before it those of the months that have none yet.
 ///
@@ -51,7 +29,7 @@ pub(crate) async fn statement(
     month: Period,
 ) -> Result<StoredMonthlyStatement, ApiError> {
     let account = caller.account;
-    if month < first_month(account) {
+    if month < account.first_month() {
         return Err(BEFORE);
     }
     if let Some(known) = app.activity.monthly_statement(account, month).await? {
@@ -65,7 +43,7 @@ pub(crate) async fn statement(
     let maker = Maker::new(app, caller, watermark).await?;
     for _ in 0..MONTHS_MAX {
         let (next, opening) = match &known {
-            None => (first_month(account), Opening::default()),
+            None => (account.first_month(), Opening::default()),
             Some(known) if known.month == month => break,
             Some(known) => (known.month.next(), Opening::after(&MonthlyStatement::read(known)?)),
         };
@@ -114,7 +92,7 @@ impl<'a> Maker<'a> {
         }
         let [balance, held, outstanding, disputed] = opening.beside(&closing);
         Ok(MonthlyStatement {
-            number: number(account, month),
+            number: account.statement_number(month),
             month,
             organisation_id: account.org.to_string(),
             organisation: self.name.clone(),

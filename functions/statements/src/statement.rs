@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::{AccountId, Period};
+use domain::Period;
 use serde::{Deserialize, Serialize};
 use store::{Fault, StoredMonthlyStatement};
 use utoipa::ToSchema;
-
-/// The number of characters of an organisation's id that a number has.
-const SHORT_CHARS: usize = 8;
 
 /// The statement of a month. Its text is canonical JSON (RFC 8785).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -177,13 +174,6 @@ pub(crate) struct PurchasesOfMonth {
     pub(crate) paid: Vec<SignedMoney>,
     /// Those of the credits for which no payment is recorded, as for imported purchases.
     pub(crate) unpriced_credits: i64,
-}
-
-/// The number of the statement of a month.
-pub(crate) fn number(account: AccountId, month: Period) -> String {
-    let id = account.org.bare();
-    let short = id.get(id.len().saturating_sub(SHORT_CHARS)..).unwrap_or_default();
-    format!("{month}-{short}-{}", account.mode.as_str().to_uppercase())
 }
 
 impl MonthlyStatement {

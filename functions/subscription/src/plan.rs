@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{ChangePlanCause, Details, PlanId};
-use scrip_http::{ApiError, App, Caller, Once, QueryParams, Reply, may};
+use scrip_http::{ApiError, App, Caller, Once, QueryParams, Reply, SubscriptionView, may};
 use serde::Deserialize;
 use store::Unsettled;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::change::{PlanChangeContext, PlanChangeRequest, carry_out, known, preview};
-use crate::response::{SubscriptionChange, SubscriptionView};
+use crate::response::SubscriptionChange;
 
 /// The plan to change to.
 #[derive(Deserialize, ToSchema)]

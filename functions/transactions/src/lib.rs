@@ -2,7 +2,6 @@
 
 mod audit;
 mod purchases;
-mod receipt;
 
 use std::sync::Arc;
 
@@ -10,15 +9,13 @@ use axum::extract::{Path, State};
 use domain::{Direction, EntryId, KeyId, Operation, PurchaseId, PurchaseStatus, Reference, Service};
 use scrip_http::{
     ApiError, App, Caller, CategoryFilter, Id, Instant, Listing, PageLimit, PathId, ProofView, QueryParams,
-    Reply, StatusFilter, TransactionView, in_order, may, of_kind,
+    ReceiptView, Reply, StatusFilter, TransactionView, in_order, may, of_kind,
 };
 use serde::Deserialize;
 use store::{StatementCursor, StatementPlace, StatementQuery};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-use receipt::ReceiptView;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {

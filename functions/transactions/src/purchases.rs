@@ -6,7 +6,9 @@ use axum::extract::State;
 use domain::{EntryId, Purchase, PurchaseStatus};
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use scrip_http::{ApiError, App, Caller, Listing, PageLimit, QueryParams, Reply, TransactionView, may};
+use scrip_http::{
+    ApiError, App, Caller, Listing, PageLimit, QueryParams, Reply, TransactionView, may, purchase_view,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -69,14 +71,8 @@ pub(crate) async fn list_purchases(
     Reply::page(&lines, next)
 }
 
-/// A purchase as it is in the ledger, or as it will be.
 async fn line(app: Arc<App>, purchase: Purchase) -> Result<TransactionView, ApiError> {
-    if let PurchaseStatus::Approved(entry) = purchase.status
-        && let Some(receipt) = app.ledger.transaction(purchase.id.account, entry).await?
-    {
-        return Ok(TransactionView::from(&receipt));
-    }
-    Ok(TransactionView::unbooked(&purchase))
+    Ok(purchase_view(&app.ledger, &purchase).await?)
 }
 
 impl PurchaseFilter {

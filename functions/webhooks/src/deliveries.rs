@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{
-    self, AccountId, DeliveryId, DeliveryKind, DeliveryState, DeliveryStatus, EventId, EventName, Replay,
-    ReplayRequest, WebhookId, WebhookStatus,
+    self, AccountId, DeliveryId, DeliveryKind, DeliveryState, EventId, EventName, Replay, ReplayRequest,
+    WebhookId, WebhookStatus,
 };
 use scrip_http::{
-    ApiError, App, Caller, Expensive, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId,
-    QueryParams, Reply, may,
+    ApiError, App, Caller, DeliveryView, Expensive, Id, Listing, NoFields, Once, OptionalBody, PageLimit,
+    PathId, QueryParams, Reply, Sendable, WebhookView, may,
 };
 use scrip_webhooks::{EventEnvelope, WebhookMessage, sample};
 use serde::Deserialize;
@@ -17,9 +17,7 @@ use store::{WebhookKey, random};
 use utoipa::{IntoParams, ToSchema};
 
 use super::endpoints::{deliver_soon, expect_delivery};
-use super::event_names::Sendable;
 use super::find;
-use super::response::{DeliveryView, WebhookView};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -107,40 +105,12 @@ pub(super) async fn list_deliveries(
         DeliveryId::try_from(before).map_err(|_| ApiError::InvalidCursor)
     };
     let before = cursor.map(read).transpose()?;
-    // Read the state before the log, so that whatever the state has finished is finished in the log.
-    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
     let key = WebhookKey { account: caller.account, id: webhook.id };
-    let (deliveries, more) = app.activity.deliveries(key, before, limit.get().into()).await?;
+    let page = app.activity.current_deliveries(key, before, limit.get().into()).await?;
+    let (deliveries, more) = page.ok_or(WebhookId::NOT_FOUND)?;
     let next = deliveries.last().filter(|_| more);
     let next = next.map(|last| app.cursors.write(&listing, &last.id.to_string())).transpose()?;
-    let deliveries = with_current_status(&app, caller.account, webhook.id, &state, deliveries).await?;
     Reply::page(&deliveries.into_iter().map(DeliveryView::of).collect::<Vec<_>>(), next)
-}
-
-/// Deliveries with their current status. `state` was read before the log: an attempt may have begun and failed in
-/// between, so deliveries that look superseded are checked by the present state.
-async fn with_current_status(
-    app: &App,
-    account: AccountId,
-    webhook: WebhookId,
-    state: &DeliveryState,
-    lines: Vec<domain::Delivery>,
-) -> Result<Vec<domain::Delivery>, ApiError> {
-    let known: Vec<_> = lines.iter().cloned().map(|line| line.by(state)).collect();
-    if known.iter().all(|line| line.status != DeliveryStatus::Superseded) {
-        return Ok(known);
-    }
-    let later = app.activity.delivery_state(account, webhook).await?.ok_or(WebhookId::NOT_FOUND)?;
-    let pairs = lines.into_iter().zip(known);
-    let current = pairs.map(|(line, known)| match known.status {
-        DeliveryStatus::Superseded => line.by(&later),
-        DeliveryStatus::Succeeded
-        | DeliveryStatus::Retrying
-        | DeliveryStatus::Failed
-        | DeliveryStatus::Skipped
-        | DeliveryStatus::Aborted => known,
-    });
-    Ok(current.collect())
 }
 
 async fn find_delivery(
@@ -154,7 +124,8 @@ async fn find_delivery(
     let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
     let delivery = app.activity.delivery(account, webhook.id, delivery).await?;
     let lines = vec![delivery.ok_or(DeliveryId::NOT_FOUND)?];
-    let lines = with_current_status(app, account, webhook.id, &state, lines).await?;
+    let key = WebhookKey { account, id: webhook.id };
+    let lines = app.activity.with_current_status(key, &state, lines).await?.ok_or(WebhookId::NOT_FOUND)?;
     Ok((webhook, lines.into_iter().next().ok_or(DeliveryId::NOT_FOUND)?))
 }
 

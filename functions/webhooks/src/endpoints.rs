@@ -10,17 +10,18 @@ use domain::{
     WebhookSecret, WebhookUrl,
 };
 use ports::SecretOf;
-use scrip_http::{ApiError, App, Caller, Id, NoFields, Once, OptionalBody, PathId, Reply, may};
+use scrip_http::{
+    ApiError, App, Caller, Happening, Id, NoFields, OnFailureSetting, Once, OptionalBody, PathId, Reply,
+    WebhookView, may,
+};
 use scrip_webhooks::DeliveryRequest;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use store::{AddedWebhook, Fault, Job, secret_bytes};
 use utoipa::ToSchema;
 
-use super::event_names::Happening;
 use super::find;
-use super::on_failure::OnFailureSetting;
-use super::response::{ChangedWebhook, LostEvents, WebhookView, WebhookWithSecret};
+use super::response::{ChangedWebhook, LostEvents, WebhookWithSecret};
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
 const ATTEMPTS_MAX: u32 = 64;

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use scrip_http::{ApiError, App, Caller, QueryParams, Reply, may};
+use scrip_http::{ApiError, App, Caller, Happening, QueryParams, Reply, may};
 use scrip_webhooks::EventEnvelope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-
-use super::event_names::Happening;
 
 /// The default and the maximum number of events on a page.
 const LIMIT: i32 = 50;

@@ -2,9 +2,7 @@
 
 mod deliveries;
 mod endpoints;
-mod event_names;
 mod feed;
-mod on_failure;
 mod response;
 mod secrets;
 

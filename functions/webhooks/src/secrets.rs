@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use domain::{WebhookId, WebhookSecret};
 use ports::SecretOf;
-use scrip_http::{ApiError, App, Caller, Id, Once, OptionalBody, PathId, Reply, may};
+use scrip_http::{ApiError, App, Caller, Id, Once, OptionalBody, PathId, Reply, WebhookView, may};
 use serde::Deserialize;
 use store::{Fault, secret_bytes};
 use utoipa::ToSchema;
 
-use super::response::{WebhookView, WebhookWithSecret};
+use super::response::WebhookWithSecret;
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
 const ATTEMPTS_MAX: u32 = 8;

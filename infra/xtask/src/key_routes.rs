@@ -29,6 +29,7 @@ pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
         ensure!(found.at("/data/0/name")? == "Altona Bank", "{}", found.body);
     }
     owner.get(&format!("{organisation}/jobs?mode=live"), 200)?;
+    export_organisation(&owner, &organisation)?;
     let why = json!({ "reason": "Left" });
     let closed = owner.post_for(200, &format!("{organisation}/close"), "route-close", &why)?;
     ensure!(closed.at("/data/status")? == "closed", "{}", closed.body);
@@ -37,6 +38,17 @@ pub(crate) fn manage_operators(api: &Gateway<'_>, key: &str) -> Result<()> {
     owner.call("DELETE", &path, 200)?;
     let log = owner.get("/admin/v1/audit-log", 200)?;
     ensure!(log.at("/data/0/method")? == "DELETE", "{}", log.body);
+    Ok(())
+}
+
+/// An owner exports everything of an organisation.
+fn export_organisation(owner: &RouteCaller<'_>, organisation: &str) -> Result<()> {
+    let exports = format!("{organisation}/exports");
+    let asked = owner.post_for(202, &exports, "route-export-all", &json!({ "reason": "Asked for" }))?;
+    let one = owner.get(&format!("{exports}/{}", asked.at("/data/exportId")?), 200)?;
+    ensure!(one.at("/data/fileName")?.ends_with(".jsonl.gz"), "{}", one.body);
+    let listed = owner.get(&exports, 200)?;
+    ensure!(listed.at("/data/0/exportId")? == asked.at("/data/exportId")?, "{}", listed.body);
     Ok(())
 }
 

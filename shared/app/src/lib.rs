@@ -4,6 +4,7 @@
 mod app;
 #[cfg(any(feature = "event-bus", feature = "files", feature = "kms", feature = "queues"))]
 mod clients;
+mod closed_months;
 mod cursor;
 #[cfg(feature = "dispatch")]
 mod dispatch;
@@ -13,6 +14,7 @@ mod exports;
 #[cfg(feature = "jobs")]
 mod jobs;
 mod log;
+mod lots;
 #[cfg(feature = "payments")]
 mod payments;
 #[cfg(feature = "projection")]
@@ -25,6 +27,7 @@ pub use crate::app::App;
 pub use cursor::{CursorError, CursorKey, Listing, WeakKey};
 pub use environment::{MissingVariable, connection};
 pub use log::start_log;
+pub use lots::{PricedLot, PricedLots, lot_page};
 #[cfg(feature = "payments")]
 pub use payments::stripe;
 pub use ports::{Clock, SystemClock};

@@ -6,10 +6,14 @@
 //! ([`Ledger::save_export`]); the held credits follow that decision under keys of their own, so they are captured or
 //! released once. The job is removed when the export is finished; until then it starts the function `export` again and
 //! again, which begins from the beginning.
+//!
+//! An export of an organisation goes the same way, without credits: only its file differs ([`OrganisationPages`]).
 
 mod charge;
 mod header;
+mod lines;
 mod make;
+mod organisation;
 mod request;
 mod settle;
 mod worker;
@@ -20,6 +24,7 @@ use domain::{AccountId, Export, ExportKey, ExportStage};
 use ports::{Clock, FileError, FileStore, LinkTerms, Moment, Queue, StoredFile};
 use store::{Fault, Ledger};
 
+pub use lines::{Line, LinePage, LinePlace, OrganisationPages};
 pub use make::{MadeFile, Making, MakingError, MakingLimits};
 pub use request::ExportAnswer;
 pub use worker::EXPORT_FAULT;
@@ -75,8 +80,8 @@ fn without_files(error: FileError) -> Fault {
 
 /// Where the file of an export is stored.
 fn stored_file(export: &Export) -> StoredFile {
-    let ExportKey { account, export: id } = export.key;
+    let ExportKey { account, export: id, .. } = export.key;
     let name = export.file_name();
     let key = format!("{}/{}/{id}/{name}", account.org, account.mode.as_str());
-    StoredFile { key, name, media_type: export.format.media_type() }
+    StoredFile { key, name, media_type: export.media_type() }
 }

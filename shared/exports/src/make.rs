@@ -15,7 +15,7 @@ use crate::header::header;
 const PAGE_ROWS: usize = 1_000;
 
 /// After how many pages the progress is saved, and the lease renewed.
-const PAGES_BETWEEN_SAVES: u32 = 20;
+pub(crate) const PAGES_BETWEEN_SAVES: u32 = 20;
 
 /// For how many seconds an attempt of the function `export` reads transactions.
 const ATTEMPT_SECONDS: i64 = 840;
@@ -56,8 +56,10 @@ pub struct MadeFile {
     pub content: File,
     /// Its size in bytes.
     pub bytes: u64,
-    /// How many transactions it has.
+    /// How many transactions it has; of an organisation, how many lines.
     pub rows: u64,
+    /// The SHA-256 of an organisation's file, in hexadecimal digits.
+    pub sha256: Option<String>,
 }
 
 /// The outcome of an attempt.
@@ -71,6 +73,8 @@ pub enum Making {
     Impossible(Export, ExportError),
     /// Another process has changed the export.
     Superseded,
+    /// The ledgers of the organisation are not chained as far as the file has them; the export as it was last saved.
+    NotYet(Export),
 }
 
 /// Why an attempt has failed. Another one may succeed.
@@ -79,6 +83,9 @@ pub enum MakingError {
     /// The table did not answer.
     #[error(transparent)]
     Failed(#[from] Fault),
+    /// A page of an organisation could not be read.
+    #[error(transparent)]
+    Unread(#[from] Unsettled),
     /// The file could not be written.
     #[error("the file of an export could not be written")]
     Unwritten(#[source] DocumentError),
@@ -88,6 +95,7 @@ impl From<MakingError> for Unsettled {
     fn from(error: MakingError) -> Self {
         match error {
             MakingError::Failed(fault) => fault.into(),
+            MakingError::Unread(unsettled) => unsettled,
             MakingError::Unwritten(source) => {
                 Fault::Unavailable { doing: "write the file of an export", source: source.into() }.into()
             }
@@ -175,7 +183,7 @@ async fn finish(draft: Draft) -> Result<MadeFile, DocumentError> {
         let mut content = out.into_inner().map_err(IntoInnerError::into_error)?;
         content.rewind()?;
         let bytes = content.metadata()?.len();
-        Ok(MadeFile { content, bytes, rows: totals.transactions })
+        Ok(MadeFile { content, bytes, rows: totals.transactions, sha256: None })
     };
     let finished = tokio::task::spawn_blocking(finish).await;
     finished.map_err(Error::other)?

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use chrono::TimeDelta;
-use domain::{Export, ExportStage, ExportStep};
+use domain::{Export, ExportContent, ExportStage, ExportStep};
 use ports::Moment;
 use store::{Fault, Job, ScheduledJob, Unsettled};
 
@@ -103,7 +103,8 @@ impl Exporter<'_> {
 
     /// Makes the file if it is small; otherwise, or if it fails, leaves it to the function `export`.
     async fn make_or_queue(&self, export: Export, moment: Moment) -> Result<Export, Unsettled> {
-        if export.of.is_some_and(|of| Export::ROWS_AT_ONCE < of) {
+        let is_large = export.of.is_some_and(|of| Export::ROWS_AT_ONCE < of);
+        if is_large || export.key.content == ExportContent::Organisation {
             return self.queue(export, moment).await;
         }
         let made = match self.make(export.clone(), MakingLimits::at_once(moment.wall)).await {
@@ -111,7 +112,9 @@ impl Exporter<'_> {
             Ok(Making::Impossible(export, error)) => {
                 Ok(self.ledger.save_export(export.failing(error)).await?)
             }
-            Ok(Making::TooMuch(export)) => return self.queue(export, moment).await,
+            Ok(Making::TooMuch(export) | Making::NotYet(export)) => {
+                return self.queue(export, moment).await;
+            }
             Ok(Making::Superseded) => Ok(None),
             Err(error) => Err(error.into()),
         };

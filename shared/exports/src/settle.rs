@@ -16,10 +16,10 @@ const STEPS_MAX: u32 = 8;
 impl Exporter<'_> {
     /// Stores the file of an export, and decides that it is made. `None` when another process has changed the export.
     pub(crate) async fn keep(&self, export: Export, made: MadeFile) -> Result<Option<Export>, Unsettled> {
-        let MadeFile { content, bytes, rows } = made;
+        let MadeFile { content, bytes, rows, sha256 } = made;
         self.files.put(&stored_file(&export), content).await.map_err(without_files)?;
         let until = Export::file_until(self.clock.now());
-        let file = ExportFile { bytes, rows, until: chrono::SubsecRound::trunc_subsecs(until, 0) };
+        let file = ExportFile { bytes, rows, sha256, until: chrono::SubsecRound::trunc_subsecs(until, 0) };
         Ok(self.ledger.save_export(export.made(file)).await?)
     }
 

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 
-use domain::{Export, ExportError, ExportKey, ExportStage, ExportStep};
+use domain::{Export, ExportContent, ExportError, ExportKey, ExportStage, ExportStep};
 use ports::Moment;
 use store::Unsettled;
 
 use crate::Exporter;
 use crate::charge::hold;
+use crate::lines::OrganisationPages;
 use crate::make::{Making, MakingLimits};
 
 /// What is logged when an attempt has failed. `ExportFaults` in `functions/export/function.yaml` counts these lines.
@@ -15,11 +16,11 @@ pub const EXPORT_FAULT: &str = "an attempt to make an export has failed";
 
 impl Exporter<'_> {
     /// Brings an export to its end, unless another process works on it. A message that comes twice, late or without need
-    /// does no harm.
+    /// does no harm. `pages` reads what the file of an organisation has.
     ///
     /// # Errors
     /// When it has to be repeated: the table or the store of files did not answer.
-    pub async fn attend(&self, key: ExportKey) -> Result<(), Unsettled> {
+    pub async fn attend(&self, key: ExportKey, pages: &dyn OrganisationPages) -> Result<(), Unsettled> {
         let Some(export) = self.ledger.export(key).await? else {
             return Ok(self.ledger.unregister_export(key).await?);
         };
@@ -32,12 +33,17 @@ impl Exporter<'_> {
                 let Some(export) = self.ledger.save_export(export.attempted(moment.wall)).await? else {
                     return Ok(());
                 };
-                self.attempt(export, moment).await
+                self.attempt(export, moment, pages).await
             }
         }
     }
 
-    async fn attempt(&self, export: Export, moment: Moment) -> Result<(), Unsettled> {
+    async fn attempt(
+        &self,
+        export: Export,
+        moment: Moment,
+        pages: &dyn OrganisationPages,
+    ) -> Result<(), Unsettled> {
         let was_unheld = export.is_unheld();
         let Some(mut export) = self.held(export, moment).await? else { return Ok(()) };
         if was_unheld {
@@ -47,7 +53,11 @@ impl Exporter<'_> {
         }
         let known = export.clone();
         let limits = MakingLimits::of_worker(moment.wall);
-        let decided = match self.make(export, limits).await {
+        let making = match export.key.content {
+            ExportContent::Transactions => self.make(export, limits).await,
+            ExportContent::Organisation => self.make_organisation(export, limits, pages).await,
+        };
+        let decided = match making {
             Ok(Making::Made(export, made)) => match self.keep(export.clone(), made).await {
                 Ok(decided) => decided,
                 Err(unsettled) => return self.interrupted(export, unsettled).await,
@@ -57,6 +67,11 @@ impl Exporter<'_> {
             }
             Ok(Making::Impossible(export, error)) => self.ledger.save_export(export.failing(error)).await?,
             Ok(Making::Superseded) => None,
+            Ok(Making::NotYet(export)) => {
+                // Its job hands it over again.
+                self.ledger.save_export(export.postponed()).await?;
+                return Ok(());
+            }
             Err(error) => return self.interrupted(known, error.into()).await,
         };
         match decided {

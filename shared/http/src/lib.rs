@@ -60,9 +60,13 @@ pub use response::finish;
 pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
 pub use views::{
-    ApiKeyView, AsOf, AuditView, BalanceView, BatchItemView, BookedView, CategoryFilter, ExchangeRateView,
-    ExpiryField, InvitationView, InvitationWithToken, KeyOrigin, KeyView, MemberLimitView, MemberView,
-    MoneyView, NewApiKey, NewInvitation, NextActionView, OperationPrice, PackageOnSale, PackageView,
-    PlanShift, PlanView, PostPaidView, ProofView, RateLimitField, RateLimitView, RefusalView, SeatsView,
-    SourceShare, StatusFilter, TransactionView, WithSecret, of_kind,
+    AlertsView, ApiKeyView, AsOf, AuditProblem, AuditRow, AuditView, AutoRechargeView, BalanceView,
+    BatchItemView, BookedView, BudgetRequestView, BudgetView, CategoryFilter, DeliveryView, ExchangeRateView,
+    ExpiryField, ExportErrorView, ExportView, Happening, HoldView, InvitationView, InvitationWithToken,
+    KeyOrigin, KeyView, LotPriceView, LotView, MemberLimitView, MemberView, MoneyView, MonitorView,
+    NewApiKey, NewInvitation, NextActionView, OnFailureSetting, OnFailureView, OnlyField, OperationPrice,
+    OrganisationView, PackageOnSale, PackageView, PlanShift, PlanTerms, PlanView, PostPaidView, ProofView,
+    RateLimitField, RateLimitView, ReasonRequest, ReceiptView, RefusalView, SeatsView, Sendable,
+    ServiceThreshold, SourceShare, StatementLine, StatusFilter, SubscriptionView, TeamView, TransactionView,
+    WebhookView, WithSecret, of_kind, purchase_view,
 };

@@ -1,6 +1,6 @@
 //! Timestamps as callers see and send them: RFC 3339, whole seconds, `Z`.
 
-use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// The years that a caller may name. RFC 3339 has four digits for a year.
@@ -33,6 +33,18 @@ pub fn optional<S: Serializer>(at: &Option<DateTime<Utc>>, out: S) -> Result<S::
         Some(at) => serialize(at, out),
         None => out.serialize_none(),
     }
+}
+
+/// Writes a timestamp rounded up to a second, or `null`: a caller who waits for it is not too early.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn rounded_up<S: Serializer>(at: &Option<DateTime<Utc>>, out: S) -> Result<S::Ok, S::Error> {
+    let up = |at: DateTime<Utc>| {
+        let second = at.trunc_subsecs(0);
+        if second == at { at } else { second.checked_add_signed(TimeDelta::seconds(1)).unwrap_or(at) }
+    };
+    optional(&at.map(up), out)
 }
 
 impl Instant {

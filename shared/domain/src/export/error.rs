@@ -26,6 +26,12 @@ pub enum ExportError {
          choose shorter ranges", max = Export::ROWS_MAX
     )]
     TooLarge,
+    /// More lines of an organisation than a file may have, or than can be read in its time.
+    #[error(
+        "the organisation has more than one file can have ({max} lines at most, and as many as are read in 14 minutes)",
+        max = Export::ROWS_MAX
+    )]
+    OrganisationTooLarge,
     /// Every attempt to make the file was interrupted.
     #[error("the file could not be made in {max} attempts; ask for it again", max = Export::ATTEMPTS_MAX)]
     NotMade,
@@ -44,7 +50,7 @@ impl ExportError {
         match self {
             Self::InsufficientCredits => "INSUFFICIENT_CREDITS",
             Self::TooManyRows { .. } => "TOO_MANY_TRANSACTIONS",
-            Self::TooLarge => "EXPORT_TOO_LARGE",
+            Self::TooLarge | Self::OrganisationTooLarge => "EXPORT_TOO_LARGE",
             Self::NotMade => "EXPORT_NOT_MADE",
             Self::NotCharged => "EXPORT_NOT_CHARGED",
         }

@@ -1,4 +1,4 @@
-//! Exports: files of transactions that customers ask for.
+//! Exports: files of transactions that customers ask for, and of everything of an organisation, which operators ask for.
 
 mod error;
 mod file_format;
@@ -6,4 +6,6 @@ mod record;
 
 pub use error::ExportError;
 pub use file_format::FileFormat;
-pub use record::{Export, ExportFile, ExportKey, ExportPrice, ExportStage, ExportStep};
+pub use record::{
+    Export, ExportContent, ExportFile, ExportKey, ExportPrice, ExportStage, ExportStep, LedgerEnds,
+};

@@ -1,11 +1,24 @@
 //! An export as it is recorded, and its next step.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::ExportError;
 use super::file_format::FileFormat;
-use crate::{AccountId, Consume, Credits, EntryId, ExportId, KeyId, Operation, StatementQuery};
+use crate::{AccountId, Consume, Credits, EntryId, ExportId, KeyId, Mode, Operation, OrgId, StatementQuery};
+
+/// What an export has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExportContent {
+    /// Transactions of one account, asked for by its organisation.
+    #[default]
+    Transactions,
+    /// Everything of an organisation, asked for by an operator. Its account is the live one.
+    Organisation,
+}
 
 /// Which export of which account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -14,6 +27,18 @@ pub struct ExportKey {
     pub account: AccountId,
     /// The export.
     pub export: ExportId,
+    /// What it has. Exports of another content are other exports, also under the same id.
+    #[serde(default, skip_serializing_if = "ExportContent::is_transactions")]
+    pub content: ExportContent,
+}
+
+/// Through which transaction an export of an organisation has each of its ledgers: the last ones when it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEnds {
+    /// The number of the last transaction of the live ledger.
+    pub live: u64,
+    /// The number of the last transaction of the test ledger.
+    pub test: u64,
 }
 
 /// What an export costs: the price at the time when it was asked for.
@@ -32,8 +57,11 @@ pub struct ExportPrice {
 pub struct ExportFile {
     /// How large it is, in bytes.
     pub bytes: u64,
-    /// How many transactions it has.
+    /// How many transactions it has; of an organisation, how many lines.
     pub rows: u64,
+    /// The SHA-256 of an organisation's file, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Until when it can be downloaded, in whole seconds of real time.
     pub until: DateTime<Utc>,
 }
@@ -86,8 +114,12 @@ pub struct Export {
     pub format: FileFormat,
     /// Which transactions it has.
     pub query: StatementQuery,
-    /// Where it begins, as text: transactions that are made later are not in it, so every attempt makes the same file.
+    /// Where it begins, as text: transactions that are made later are not in it, so every attempt makes the same file. Empty
+    /// for an organisation, which has `ends`.
     pub begin: String,
+    /// Where the ledgers of an organisation end in it; `None` for an export of transactions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<LedgerEnds>,
     /// The name of the organisation.
     pub organisation: String,
     /// What it costs; `None` if nothing.
@@ -111,12 +143,48 @@ pub struct Export {
     pub attempts: u32,
     /// Until when no other process works on it, in system time.
     pub leased_until: DateTime<Utc>,
-    /// How many transactions the present attempt has written.
+    /// How many transactions the present attempt has written; of an organisation, how many lines.
     pub rows: u64,
+    /// How many lines of each kind the present attempt has written, of an organisation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, u64>,
     /// How many transactions there are, where that is known: without filters and range.
     pub of: Option<u64>,
     /// Incremented with every change.
     pub revision: u64,
+}
+
+impl ExportContent {
+    /// Whether it is transactions of one account.
+    #[must_use]
+    pub fn is_transactions(&self) -> bool {
+        *self == Self::Transactions
+    }
+}
+
+impl ExportKey {
+    /// An export of transactions of an account.
+    #[must_use]
+    pub fn transactions(account: AccountId, export: ExportId) -> Self {
+        Self { account, export, content: ExportContent::Transactions }
+    }
+
+    /// An export of everything of an organisation.
+    #[must_use]
+    pub fn organisation(org: OrgId, export: ExportId) -> Self {
+        Self { account: AccountId { org, mode: Mode::Live }, export, content: ExportContent::Organisation }
+    }
+}
+
+impl LedgerEnds {
+    /// The number of the last transaction of a ledger.
+    #[must_use]
+    pub fn of(self, mode: Mode) -> u64 {
+        match mode {
+            Mode::Live => self.live,
+            Mode::Test => self.test,
+        }
+    }
 }
 
 impl Export {
@@ -211,7 +279,21 @@ impl Export {
     #[must_use]
     pub fn file_name(&self) -> String {
         let (day, id) = (self.made_at.format("%Y-%m-%d"), self.key.export);
-        format!("transactions-{day}-{id}.{}", self.format.extension())
+        match self.key.content {
+            ExportContent::Transactions => format!("transactions-{day}-{id}.{}", self.format.extension()),
+            ExportContent::Organisation => {
+                format!("organisation-{day}-{id}.{}.gz", self.format.extension())
+            }
+        }
+    }
+
+    /// The media type of its file.
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
+        match self.key.content {
+            ExportContent::Transactions => self.format.media_type(),
+            ExportContent::Organisation => "application/gzip",
+        }
     }
 
     /// The export with its request at work on it.
@@ -224,7 +306,7 @@ impl Export {
     #[must_use]
     pub fn attempted(self, wall: DateTime<Utc>) -> Self {
         let attempts = self.attempts.saturating_add(1);
-        Self { attempts, stage: ExportStage::Running, ..self }.progressed(0, wall)
+        Self { attempts, stage: ExportStage::Running, counts: BTreeMap::new(), ..self }.progressed(0, wall)
     }
 
     /// The export with as many rows written, and its lease renewed.
@@ -237,6 +319,13 @@ impl Export {
     #[must_use]
     pub fn released(self) -> Self {
         Self { leased_until: DateTime::UNIX_EPOCH, ..self }
+    }
+
+    /// The export without an attempt that could not begin yet: it waits for the next one, and has lost none.
+    #[must_use]
+    pub fn postponed(self) -> Self {
+        let attempts = self.attempts.saturating_sub(1);
+        Self { attempts, ..self }.queued()
     }
 
     /// The export left to the function `export`.

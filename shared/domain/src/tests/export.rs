@@ -1,5 +1,7 @@
 //! The next step of an export, and its decisions.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 
 use super::*;
@@ -11,10 +13,11 @@ fn start() -> DateTime<Utc> {
 fn export(stage: ExportStage) -> Export {
     let org = OrgId::new(start(), 1);
     Export {
-        key: ExportKey { account: AccountId { org, mode: Mode::Live }, export: id(7).into() },
+        key: ExportKey::transactions(AccountId { org, mode: Mode::Live }, id(7).into()),
         format: FileFormat::Xlsx,
         query: StatementQuery::default(),
         begin: String::new(),
+        ends: None,
         organisation: "Own".to_owned(),
         price: None,
         made_at: start(),
@@ -27,13 +30,14 @@ fn export(stage: ExportStage) -> Export {
         attempts: 0,
         leased_until: start(),
         rows: 0,
+        counts: BTreeMap::new(),
         of: None,
         revision: 0,
     }
 }
 
 fn file() -> ExportFile {
-    ExportFile { bytes: 5, rows: 3, until: Export::file_until(start()) }
+    ExportFile { bytes: 5, rows: 3, sha256: None, until: Export::file_until(start()) }
 }
 
 /// stage, attempts, seconds since it was begun, seconds until its lease ends => the next step
@@ -110,4 +114,33 @@ fn what_is_kept_outlasts_what_needs_it() {
         let is_free = matches!(format, FileFormat::Csv | FileFormat::JsonLines);
         assert_eq!(format.operation().is_none(), is_free);
     }
+}
+
+/// Keys of messages and jobs from before there were exports of organisations are those of transactions.
+#[test]
+fn an_export_of_an_organisation_has_a_key_and_a_file_of_its_own() {
+    let org = OrgId::new(start(), 1);
+    let own = export(ExportStage::Queued);
+    let text = serde_json::to_string(&own.key).unwrap();
+    assert!(!text.contains("content"), "{text}");
+    assert_eq!(serde_json::from_str::<ExportKey>(&text).unwrap(), own.key);
+    let whole = ExportKey::organisation(org, own.key.export);
+    assert_ne!(whole, own.key);
+    assert_eq!(whole.account, own.key.account);
+    let text = serde_json::to_string(&whole).unwrap();
+    assert_eq!(serde_json::from_str::<ExportKey>(&text).unwrap(), whole);
+    let whole = Export { key: whole, format: FileFormat::JsonLines, ..own.clone() };
+    let id = own.key.export;
+    assert_eq!(own.file_name(), format!("transactions-2024-01-15-{id}.xlsx"));
+    assert_eq!(whole.file_name(), format!("organisation-2024-01-15-{id}.jsonl.gz"));
+    assert_eq!(whole.media_type(), "application/gzip");
+}
+
+/// An attempt that could not begin is none: the next one may begin at once.
+#[test]
+fn a_postponed_export_has_lost_no_attempt() {
+    let begun = export(ExportStage::Queued).attempted(start());
+    let postponed = begun.postponed();
+    assert_eq!((postponed.attempts, &postponed.stage), (0, &ExportStage::Queued));
+    assert_eq!(postponed.next(start(), start()), ExportStep::Make);
 }

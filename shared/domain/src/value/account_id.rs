@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BadId, EntryId, OrgId};
+use crate::{BadId, EntryId, OrgId, Period};
 
 /// The mode of a ledger: real credits, or the separate credits of an organisation's test keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +34,25 @@ pub struct PurchaseId {
     pub account: AccountId,
     /// The purchase's transaction id, which callers use.
     pub transaction: EntryId,
+}
+
+/// The number of characters of an organisation's id that the number of a statement has.
+const SHORT_CHARS: usize = 8;
+
+impl AccountId {
+    /// The month in which the organisation was opened.
+    #[must_use]
+    pub fn first_month(self) -> Period {
+        Period::of(self.org.time())
+    }
+
+    /// The number of the monthly statement of a month.
+    #[must_use]
+    pub fn statement_number(self, month: Period) -> String {
+        let id = self.org.bare();
+        let short = id.get(id.len().saturating_sub(SHORT_CHARS)..).unwrap_or_default();
+        format!("{month}-{short}-{}", self.mode.as_str().to_uppercase())
+    }
 }
 
 impl Mode {

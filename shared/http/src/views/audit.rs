@@ -147,6 +147,12 @@ impl AuditView {
 }
 
 impl AuditProblem {
+    /// What has changed, with the ids of rows as they are stored.
+    #[must_use]
+    pub fn of(found: &Finding) -> Self {
+        Self::new(found, |id| id.to_string())
+    }
+
     fn new(found: &Finding, name: impl Fn(EntryId) -> String) -> Self {
         Self {
             sequence: found.sequence,

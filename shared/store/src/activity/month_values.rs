@@ -36,6 +36,24 @@ impl Activity {
         page.items.first().map(read).transpose()
     }
 
+    /// The values of an account's months after one of them, the earliest first, at most `limit`; and whether
+    /// there are more.
+    ///
+    /// # Errors
+    /// As [`Activity::latest_month_value`].
+    pub async fn month_values(
+        &self,
+        account: AccountId,
+        after: Option<Period>,
+        limit: i32,
+    ) -> Result<(Vec<MonthValue>, bool), Fault> {
+        let keys = after.map_or(SortKeys::All, |after| SortKeys::After(after.to_string()));
+        let query = ItemQuery::new(month_value_partition(account), keys).limit(limit);
+        let page = self.table.query(query, "read the values of months").await?;
+        let values = page.items.iter().map(read).collect::<Result<_, Fault>>()?;
+        Ok((values, page.last.is_some()))
+    }
+
     /// Stores the value of a month unless it has one, and returns the one that is stored: the first.
     ///
     /// # Errors

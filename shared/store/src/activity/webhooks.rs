@@ -12,7 +12,7 @@ use crate::table::expiry::after_days;
 use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, deliveries_partition};
 use crate::table::query::{ItemQuery, SortKeys};
-use domain::{AccountId, Delivery, DeliveryId, DeliveryState, Webhook, WebhookId};
+use domain::{AccountId, Delivery, DeliveryId, DeliveryState, DeliveryStatus, Webhook, WebhookId};
 use ports::Moment;
 
 /// For how many days deliveries are kept: as long as the feed keeps their events.
@@ -279,6 +279,52 @@ impl Activity {
         let read = |item| Ok(decode::<DeliveryItem>("a delivery", item)?.delivery);
         let deliveries = page.items.into_iter().map(read).collect::<Result<_, Fault>>()?;
         Ok((deliveries, page.last.is_some()))
+    }
+
+    /// The same deliveries with their present status; `None` when there is no such webhook. The state is read before the log,
+    /// so that what it has finished is finished in the log.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn current_deliveries(
+        &self,
+        webhook: WebhookKey,
+        before: Option<DeliveryId>,
+        limit: i32,
+    ) -> Result<Option<(Vec<Delivery>, bool)>, Fault> {
+        let state = self.delivery_state(webhook.account, webhook.id).await?;
+        let Some(state) = state else { return Ok(None) };
+        let (lines, more) = self.deliveries(webhook, before, limit).await?;
+        let current = self.with_current_status(webhook, &state, lines).await?;
+        Ok(current.map(|lines| (lines, more)))
+    }
+
+    /// Deliveries with their present status; `None` when there is no such webhook. `state` was read before the log: an attempt
+    /// may have begun and failed in between, so deliveries that look superseded are checked by the present state.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn with_current_status(
+        &self,
+        webhook: WebhookKey,
+        state: &DeliveryState,
+        lines: Vec<Delivery>,
+    ) -> Result<Option<Vec<Delivery>>, Fault> {
+        let known: Vec<_> = lines.iter().cloned().map(|line| line.by(state)).collect();
+        if known.iter().all(|line| line.status != DeliveryStatus::Superseded) {
+            return Ok(Some(known));
+        }
+        let Some(later) = self.delivery_state(webhook.account, webhook.id).await? else { return Ok(None) };
+        let pairs = lines.into_iter().zip(known);
+        let current = pairs.map(|(line, known)| match known.status {
+            DeliveryStatus::Superseded => line.by(&later),
+            DeliveryStatus::Succeeded
+            | DeliveryStatus::Retrying
+            | DeliveryStatus::Failed
+            | DeliveryStatus::Skipped
+            | DeliveryStatus::Aborted => known,
+        });
+        Ok(Some(current.collect()))
     }
 }
 

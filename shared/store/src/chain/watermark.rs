@@ -111,7 +111,8 @@ impl Watermark {
     }
 
     /// The number of the last chained row.
-    pub(crate) fn chained(&self) -> u64 {
+    #[must_use]
+    pub fn chained(&self) -> u64 {
         self.tip.as_ref().map_or(0, Tip::sequence)
     }
 

@@ -12,7 +12,7 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem, export_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
-use domain::{AccountId, Export, ExportId, ExportKey};
+use domain::{AccountId, Export, ExportContent, ExportId, ExportKey, Mode, OrgId};
 
 impl Ledger {
     /// An export, strongly consistent; `None` when there is no such export.
@@ -23,7 +23,7 @@ impl Ledger {
         self.table.get(&Key::Export(key), "read an export").await?.map(read).transpose()
     }
 
-    /// An account's exports before one of them, the newest first, at most `limit`; and whether there are more.
+    /// An account's exports of transactions before one of them, the newest first, at most `limit`; and whether there are more.
     ///
     /// # Errors
     /// When the table does not answer; when an export is unreadable.
@@ -33,8 +33,31 @@ impl Ledger {
         before: Option<ExportId>,
         limit: u16,
     ) -> Result<(Vec<Export>, bool), Fault> {
+        self.exports_of(export_partition(account, ExportContent::Transactions), before, limit).await
+    }
+
+    /// The same of the exports of everything of an organisation.
+    ///
+    /// # Errors
+    /// As [`Ledger::exports`].
+    pub async fn organisation_exports(
+        &self,
+        org: OrgId,
+        before: Option<ExportId>,
+        limit: u16,
+    ) -> Result<(Vec<Export>, bool), Fault> {
+        let account = AccountId { org, mode: Mode::Live };
+        self.exports_of(export_partition(account, ExportContent::Organisation), before, limit).await
+    }
+
+    async fn exports_of(
+        &self,
+        partition: String,
+        before: Option<ExportId>,
+        limit: u16,
+    ) -> Result<(Vec<Export>, bool), Fault> {
         let keys = before.map_or(SortKeys::All, |before| SortKeys::Below(before.bare()));
-        let query = ItemQuery::new(export_partition(account), keys).falling().limit(limit.into());
+        let query = ItemQuery::new(partition, keys).falling().limit(limit.into());
         let page = self.table.query(query, "read exports").await?;
         let more = page.last.is_some();
         Ok((page.items.into_iter().map(read).collect::<Result<_, Fault>>()?, more))
@@ -88,7 +111,7 @@ impl Ledger {
             .value(":ids", AttributeValue::Ss(vec![key.export.to_string()]))
             .value(":id", AttributeValue::S(key.export.to_string()))
             .value(":most", number(Export::OPEN_MAX));
-        self.table.update(&Key::OpenExports(key.account), update, "register an export").await
+        self.table.update(&Key::OpenExports(key.account, key.content), update, "register an export").await
     }
 
     /// Removes an export from the register, if it is there.
@@ -99,7 +122,10 @@ impl Ledger {
         let update = UpdateExpression::new("DELETE ids :ids")
             .only_if("attribute_exists(pk)")
             .value(":ids", AttributeValue::Ss(vec![key.export.to_string()]));
-        self.table.update(&Key::OpenExports(key.account), update, "unregister an export").await.map(|_| ())
+        self.table
+            .update(&Key::OpenExports(key.account, key.content), update, "unregister an export")
+            .await
+            .map(|_| ())
     }
 }
 

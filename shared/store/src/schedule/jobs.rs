@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::table::error::Fault;
 use crate::table::item::{decode, encode};
 use crate::table::key::{Key, StoredItem};
-use domain::{AccountId, EntryId, ExportId, ExportKey, Mode, MonitorId, MonitorKey, OrgId, PurchaseId};
+use domain::{
+    AccountId, EntryId, ExportContent, ExportId, ExportKey, Mode, MonitorId, MonitorKey, OrgId, PurchaseId,
+};
 
 /// How many partitions hold the jobs: DynamoDB allows 1,000 writes a second to each. A shard has all jobs of its
 /// accounts, and one call of the function `reconcile` runs one shard.
@@ -184,6 +186,8 @@ struct JobItem {
     remainder: Option<EntryId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     export: Option<ExportId>,
+    #[serde(default, skip_serializing_if = "ExportContent::is_transactions")]
+    content: ExportContent,
     /// The kind of a job for the account itself; auto-recharge when it is missing.
     #[serde(default, rename = "of", skip_serializing_if = "Option::is_none")]
     kind: Option<AccountJob>,
@@ -205,11 +209,11 @@ enum AccountJob {
 impl ScheduledJob {
     /// Reads a job from its item.
     pub(crate) fn read(item: StoredItem) -> Result<Self, Fault> {
-        let JobItem { org, mode, purchase, monitor, remainder, export, kind, due, request } =
+        let JobItem { org, mode, purchase, monitor, remainder, export, content, kind, due, request } =
             decode("a job", item)?;
         let account = AccountId { org, mode };
         if let Some(export) = export {
-            return Ok(Self { due, job: Job::Export(ExportKey { account, export }), request });
+            return Ok(Self { due, job: Job::Export(ExportKey { account, export, content }), request });
         }
         let job = match (purchase, monitor, remainder, kind) {
             (Some(transaction), ..) => Job::Purchase(PurchaseId { account, transaction }),
@@ -235,6 +239,7 @@ impl ScheduledJob {
             monitor: None,
             remainder: None,
             export: None,
+            content: ExportContent::Transactions,
             kind: None,
             due,
             request,
@@ -243,7 +248,7 @@ impl ScheduledJob {
             Job::Purchase(id) => JobItem { purchase: Some(id.transaction), ..bare },
             Job::Monitor(watched) => JobItem { monitor: Some(watched.monitor), ..bare },
             Job::Remainder(remainder) => JobItem { remainder: Some(remainder.of), ..bare },
-            Job::Export(key) => JobItem { export: Some(key.export), ..bare },
+            Job::Export(key) => JobItem { export: Some(key.export), content: key.content, ..bare },
             Job::Recharge(_) => bare,
             Job::Calendar(_) => JobItem { kind: Some(AccountJob::Calendar), ..bare },
             Job::Plan(_) => JobItem { kind: Some(AccountJob::Plan), ..bare },

@@ -65,7 +65,7 @@ impl Ledger {
             found.jobs.retain(|place, _| place <= through);
         }
         let is_more = limit < found.jobs.len();
-        let last = found.jobs.keys().take(limit).last().cloned().filter(|_| is_more);
+        let last = found.jobs.keys().nth(limit.saturating_sub(1)).cloned().filter(|_| is_more);
         let jobs = found.jobs.into_values().take(limit).collect();
         Ok(OpenJobPage { jobs, next: last.or(found.through).map(JobPlace) })
     }

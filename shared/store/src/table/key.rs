@@ -9,8 +9,8 @@ use chrono::NaiveDate;
 use crate::table::budget_key::BudgetKey;
 use crate::table::settings_key::SettingsKey;
 use domain::{
-    AccountId, ClaimKey, DeliveryId, EntryId, ExportKey, LotId, Mode, MonitorKey, MonitorSubject, Period,
-    PurchaseId, RowShard, WebhookId,
+    AccountId, ClaimKey, DeliveryId, EntryId, ExportContent, ExportKey, LotId, Mode, MonitorKey,
+    MonitorSubject, Period, PurchaseId, RowShard, WebhookId,
 };
 
 pub(crate) type StoredItem = HashMap<String, AttributeValue>;
@@ -70,10 +70,10 @@ pub(crate) enum Key<'a> {
     RemainderPage(AccountId, EntryId, usize),
     /// `HOLDS#<org>#<mode>` / `<milliseconds>#<ulid>`: a hold that is not closed, by its end.
     OpenHold(AccountId, String),
-    /// `EXPORTS#<org>#<mode>` / `<ulid>`: one export.
+    /// `EXPORTS#<org>#<mode>` or `WHOLE#<org>#live` / `<ulid>`: one export of transactions, or of an organisation.
     Export(ExportKey),
-    /// `EXPORTING#<org>#<mode>` / `E`: which exports of an account are not finished.
-    OpenExports(AccountId),
+    /// `EXPORTING#<org>#<mode>` or `EXPORTINGWHOLE#<org>#live` / `E`: which exports are not finished.
+    OpenExports(AccountId, ExportContent),
     /// `SEEN#<org>#<mode>#<digest>` / `S`: the last charge under a dedupe key.
     Dedupe(AccountId, &'a str),
     /// `DIR#<shard>` / `<org>#<mode>`: that an account exists.
@@ -149,8 +149,10 @@ impl Key<'_> {
                 (remainder_partition(*account, Period::of(of.time())), format!("{}#{number:03}", of.bare()))
             }
             Key::OpenHold(account, place) => (format!("HOLDS#{account}"), place.clone()),
-            Key::Export(ExportKey { account, export }) => (export_partition(*account), export.bare()),
-            Key::OpenExports(account) => (format!("EXPORTING#{account}"), "E".to_owned()),
+            Key::Export(key) => (export_partition(key.account, key.content), key.export.bare()),
+            Key::OpenExports(account, content) => {
+                (open_exports_partition(*account, *content), "E".to_owned())
+            }
             Key::Dedupe(account, digest) => (format!("SEEN#{account}#{digest}"), "S".to_owned()),
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
             Key::Sweep(month, shard) => (format!("ROUND#{month}"), shard.clone()),
@@ -223,8 +225,19 @@ pub(crate) fn purchase_partition(account: AccountId) -> String {
 }
 
 /// The partition with the exports of an account.
-pub(crate) fn export_partition(account: AccountId) -> String {
-    format!("EXPORTS#{account}")
+pub(crate) fn export_partition(account: AccountId, content: ExportContent) -> String {
+    match content {
+        ExportContent::Transactions => format!("EXPORTS#{account}"),
+        ExportContent::Organisation => format!("WHOLE#{account}"),
+    }
+}
+
+/// The partition with the register of unfinished exports.
+fn open_exports_partition(account: AccountId, content: ExportContent) -> String {
+    match content {
+        ExportContent::Transactions => format!("EXPORTING#{account}"),
+        ExportContent::Organisation => format!("EXPORTINGWHOLE#{account}"),
+    }
 }
 
 /// The partition with the remainders of one month's transactions.

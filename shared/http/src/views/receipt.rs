@@ -1,15 +1,16 @@
 //! A transaction with everything that explains it.
 
 use domain::{Credits, Direction, Purchase, Remainder};
-use scrip_http::{BalanceView, ProofView, TransactionView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::{BalanceView, ProofView, TransactionView};
+
 /// A transaction with everything that explains it.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Receipt)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ReceiptView {
+pub struct ReceiptView {
     #[serde(flatten)]
     transaction: TransactionView,
     /// The price of one operation in credits; null for a transaction that is not a priced operation.
@@ -30,11 +31,9 @@ pub(super) struct ReceiptView {
 }
 
 impl ReceiptView {
-    pub(super) fn new(
-        receipt: &domain::Receipt,
-        remainder: Option<&Remainder>,
-        proof: Option<ProofView>,
-    ) -> Self {
+    /// A transaction with what was drawn from it, and its proof.
+    #[must_use]
+    pub fn new(receipt: &domain::Receipt, remainder: Option<&Remainder>, proof: Option<ProofView>) -> Self {
         let domain::Receipt { entry, details, .. } = receipt;
         let transaction = TransactionView::from(receipt).with_refunds(remainder);
         let back = receipt.net().saturating_neg();
@@ -61,7 +60,8 @@ impl ReceiptView {
     }
 
     /// A purchase that is not in the ledger, or not yet.
-    pub(super) fn unbooked(purchase: &Purchase) -> Self {
+    #[must_use]
+    pub fn unbooked(purchase: &Purchase) -> Self {
         Self {
             transaction: TransactionView::unbooked(purchase),
             unit_price: None,

@@ -8,10 +8,12 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// The schema of an event name that occurs in the feed and that webhooks can subscribe to.
-pub(super) enum Happening {}
+#[derive(Clone, Copy, Debug)]
+pub enum Happening {}
 
 /// The schema of an event name that can be delivered, including tests.
-pub(super) enum Sendable {}
+#[derive(Clone, Copy, Debug)]
+pub enum Sendable {}
 
 impl PartialSchema for Happening {
     fn schema() -> RefOr<Schema> {

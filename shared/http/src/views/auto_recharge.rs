@@ -2,16 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use domain::{AutoRecharge, AutoRechargeState, Credits, Currency, PauseReason, Period, Service};
-use scrip_http::{MoneyView, timestamp};
 use serde::Serialize;
 use store::Moment;
 use utoipa::ToSchema;
 
+use super::MoneyView;
+use crate::timestamp;
+
 /// The auto-recharge settings and their state.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AutoRecharge)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AutoRechargeView {
+pub struct AutoRechargeView {
     enabled: bool,
     threshold: Option<u64>,
     /// The service whose debits `threshold` is about; null for debits without a service.
@@ -28,7 +30,7 @@ pub(super) struct AutoRechargeView {
 }
 
 /// The state of auto-recharge.
-#[derive(Clone, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AutoRechargeState)]
 #[serde(rename_all = "camelCase")]
 struct RechargeStateView {
@@ -59,7 +61,8 @@ struct RechargeStateView {
 
 impl AutoRechargeView {
     /// The view of the settings, or of the defaults if nothing was ever set.
-    pub(super) fn of(recharge: Option<&AutoRecharge>, currency: Currency, moment: Moment) -> Self {
+    #[must_use]
+    pub fn of(recharge: Option<&AutoRecharge>, currency: Currency, moment: Moment) -> Self {
         let limit =
             recharge.map_or(AutoRecharge::SPEND_LIMIT_USUAL, |recharge| recharge.spend_limit(currency));
         Self {

@@ -1,13 +1,13 @@
-//! The answer: a lot.
+//! A lot.
 
+use crate::timestamp;
 use chrono::{DateTime, Utc};
 use domain::{Cost, LotState, Service, Source};
-use scrip_http::timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Credits that arrived together and are spent on the same terms.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Lot)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
     "transactionId": "txn_01HM7KPZ8Q4V2N0C6X3T5R9W1D",
     "createdAt": "2024-01-10T09:00:00Z", "expiresAt": null
 }))]
-pub(crate) struct LotView {
+pub struct LotView {
     /// `sub_2024-01` for the allowance of a month, `credit_…` for other lots. The `sources` of transactions have it.
     lot_id: String,
     /// `subscription`, `purchased` or `bonus`.
@@ -57,10 +57,10 @@ pub(crate) struct LotView {
 }
 
 /// What the credits of a lot cost.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = LotPrice)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct LotPriceView {
+pub struct LotPriceView {
     /// Minor units (pence, cents).
     amount: u64,
     /// ISO 4217 code.
@@ -70,7 +70,9 @@ pub(crate) struct LotPriceView {
 }
 
 impl LotView {
-    pub(crate) fn new(state: &LotState, cost: Option<Cost>) -> Self {
+    /// The view of a lot and what it cost.
+    #[must_use]
+    pub fn new(state: &LotState, cost: Option<Cost>) -> Self {
         let record = &state.record;
         let is_list_price = record.source == Source::Subscription;
         Self {

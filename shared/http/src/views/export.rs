@@ -1,14 +1,17 @@
 //! An export as callers see it.
 
 use chrono::{DateTime, Utc};
-use domain::{Direction, Export, ExportFile, ExportStage, FileFormat, KeyId, Reference, Service};
-use scrip_http::timestamp;
+use domain::{
+    Direction, Export, ExportError, ExportFile, ExportStage, FileFormat, KeyId, Reference, Service,
+    StatementQuery,
+};
 use serde::Serialize;
-use store::StatementQuery;
 use utoipa::ToSchema;
 
+use crate::timestamp;
+
 /// An export: a file of transactions.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Export)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
@@ -20,7 +23,7 @@ use utoipa::ToSchema;
     "urlExpiresAt": "2024-02-02T10:30:00Z", "creditsHeld": 0, "creditsCharged": 1,
     "transactionId": "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZB", "error": null, "createdAt": "2024-02-01T10:30:00Z"
 }))]
-pub(crate) struct ExportView {
+pub struct ExportView {
     /// `exp_…`
     export_id: String,
     /// pending, running, ready, failed, or expired: the file cannot be downloaded any longer.
@@ -65,7 +68,7 @@ pub(crate) struct ExportView {
 }
 
 /// How far an export is.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ExportProgress)]
 struct ProgressView {
     /// Transactions written by the present attempt.
@@ -75,9 +78,9 @@ struct ProgressView {
 }
 
 /// Why an export has failed. Nothing was charged.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ExportError)]
-struct ExportErrorView {
+pub struct ExportErrorView {
     /// INSUFFICIENT_CREDITS, TOO_MANY_TRANSACTIONS, EXPORT_TOO_LARGE, EXPORT_NOT_MADE or EXPORT_NOT_CHARGED.
     code: &'static str,
     /// What to do.
@@ -85,7 +88,7 @@ struct ExportErrorView {
 }
 
 /// The filters of an export; those that were not sent are left out.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ExportFilters)]
 #[serde(rename_all = "camelCase")]
 struct FiltersView {
@@ -127,7 +130,8 @@ impl FiltersView {
 
 impl ExportView {
     /// The view of an export at `now` in real time, with the link to its file.
-    pub(crate) fn new(export: &Export, url: Option<String>, now: DateTime<Utc>) -> Self {
+    #[must_use]
+    pub fn new(export: &Export, url: Option<String>, now: DateTime<Utc>) -> Self {
         let price = export.price.as_ref().map_or(0, |price| price.credits.get());
         let (status, file, charge, error) = match &export.stage {
             ExportStage::Begun | ExportStage::Queued => ("pending", None, None, None),
@@ -137,7 +141,7 @@ impl ExportView {
             ExportStage::Ready(file, charge) => (status_of(file, now), Some(file), *charge, None),
             ExportStage::Failed(error) => ("failed", None, None, Some(*error)),
         };
-        let error = error.map(|error| ExportErrorView { code: error.code(), message: error.to_string() });
+        let error = error.map(ExportErrorView::from);
         Self {
             export_id: export.key.export.to_string(),
             status,
@@ -156,6 +160,12 @@ impl ExportView {
             error,
             created_at: export.made_at,
         }
+    }
+}
+
+impl From<ExportError> for ExportErrorView {
+    fn from(error: ExportError) -> Self {
+        Self { code: error.code(), message: error.to_string() }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use domain::{Budget, BudgetCounter, BudgetRequest, BudgetRequestStatus, Credits, Team};
-use scrip_http::timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::OnlyField;
+use super::budget_filter::OnlyField;
+use crate::timestamp;
 
 /// A budget, and how much of it is used.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Budget)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
@@ -17,7 +17,7 @@ use super::request::OnlyField;
     "period": "day", "action": "block", "alertAt": [50, 80, 100], "raises": [], "effectiveLimit": 100, "used": 30,
     "remaining": 70, "resetsAt": "2024-01-16T00:00:00Z", "createdAt": "2024-01-15T10:30:00Z"
 }))]
-pub(super) struct BudgetView {
+pub struct BudgetView {
     /// `budget_…`
     budget_id: String,
     /// organisation, team, member, key, customer, service or operation.
@@ -49,7 +49,7 @@ pub(super) struct BudgetView {
 }
 
 /// An addition to a limit that ends.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = BudgetRaise)]
 struct RaiseView {
     /// The credits that it adds.
@@ -59,7 +59,9 @@ struct RaiseView {
 }
 
 impl BudgetView {
-    pub(super) fn of(budget: &Budget, counter: &BudgetCounter, now: DateTime<Utc>) -> Self {
+    /// A budget and its counter at `now`.
+    #[must_use]
+    pub fn of(budget: &Budget, counter: &BudgetCounter, now: DateTime<Utc>) -> Self {
         let time = budget.period.at(now);
         let limit = budget.limit_at(now);
         let used = counter.used_in(time.start);
@@ -86,14 +88,14 @@ impl BudgetView {
 }
 
 /// A team.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Team)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "teamId": "team_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "name": "Onboarding", "members": ["member_42", "member_43"],
     "createdAt": "2024-01-15T10:30:00Z"
 }))]
-pub(super) struct TeamView {
+pub struct TeamView {
     /// `team_…`
     team_id: String,
     /// Its name.
@@ -116,7 +118,7 @@ impl From<&Team> for TeamView {
 }
 
 /// A request for a larger budget.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = BudgetRequest)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
@@ -125,7 +127,7 @@ impl From<&Team> for TeamView {
     "status": "approved", "approved": 50, "until": "2024-01-16T00:00:00Z", "answeredBy": "key_01HM6QY8R0Z3V9Q2T5W7X8Y9ZB",
     "answeredAt": "2024-01-15T10:35:00Z"
 }))]
-pub(super) struct BudgetRequestView {
+pub struct BudgetRequestView {
     /// `breq_…`
     request_id: String,
     /// The budget.

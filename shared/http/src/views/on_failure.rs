@@ -1,15 +1,16 @@
 //! What follows when an endpoint does not accept an event, as its owner sets and sees it.
 
 use domain::{ATTEMPTS_MAX, OnFailure};
-use scrip_http::ApiError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::ApiError;
+
 /// What follows when the endpoint does not accept an event.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "action": "skip", "afterAttempts": 5 }))]
-pub(super) struct OnFailureSetting {
+pub struct OnFailureSetting {
     /// `block`: later events wait; after ten attempts, in three days, the webhook is paused. `skip`: the event is skipped
     /// after `afterAttempts` attempts and the next event is sent.
     action: FailureAction,
@@ -21,10 +22,10 @@ pub(super) struct OnFailureSetting {
 }
 
 /// What follows when an endpoint does not accept an event.
-#[derive(Clone, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = OnFailure, example = json!({ "action": "skip", "afterAttempts": 5 }))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct OnFailureView {
+pub struct OnFailureView {
     /// block or skip.
     action: FailureAction,
     /// The number of attempts after which an event is skipped; null for block.
@@ -32,7 +33,7 @@ pub(super) struct OnFailureView {
 }
 
 /// What happens to an event that an endpoint does not accept.
-#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum FailureAction {
     Block,
@@ -41,7 +42,10 @@ enum FailureAction {
 
 impl OnFailureSetting {
     /// The rule, or which field is wrong.
-    pub(super) fn rule(self) -> Result<OnFailure, ApiError> {
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`] for a number of attempts that a rule cannot have.
+    pub fn rule(self) -> Result<OnFailure, ApiError> {
         const FIELD: &str = "onFailure.afterAttempts";
         match (self.action, self.after_attempts) {
             (FailureAction::Block, None) => Ok(OnFailure::Block),

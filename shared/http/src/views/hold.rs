@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{HoldId, HoldStatus, Receipt, Reference, Remainder, Service};
-use scrip_http::{SourceShare, timestamp};
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::SourceShare;
+use crate::timestamp;
+
 /// A hold: credits set aside, and what happened to them.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Hold)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
@@ -19,7 +22,7 @@ use utoipa::ToSchema;
     "sources": [{ "source": "subscription", "lotId": "sub_2024-01", "amount": 2 }],
     "transactionIds": ["txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA"], "metadata": {}
 }))]
-pub(super) struct HoldView {
+pub struct HoldView {
     /// `hold_…`
     hold_id: String,
     /// held, captured, released or expired.
@@ -62,13 +65,15 @@ pub(super) struct HoldView {
 
 impl HoldView {
     /// The view of a hold at `now`.
-    pub(super) fn new(hold: &Receipt, remainder: &Remainder, now: DateTime<Utc>) -> Self {
+    #[must_use]
+    pub fn new(hold: &Receipt, remainder: &Remainder, now: DateTime<Utc>) -> Self {
         Self::with_status(hold, remainder, remainder.status(now))
     }
 
     /// The view of a hold right after the latest drawdown, which took effect at `at`: the answer to that request and its
     /// retries.
-    pub(super) fn as_of_drawdown(hold: &Receipt, remainder: &Remainder, at: DateTime<Utc>) -> Self {
+    #[must_use]
+    pub fn as_of_drawdown(hold: &Receipt, remainder: &Remainder, at: DateTime<Utc>) -> Self {
         let status = if remainder.closed_by().is_some() { remainder.status(at) } else { HoldStatus::Held };
         Self::with_status(hold, remainder, status)
     }
