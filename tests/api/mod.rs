@@ -22,6 +22,7 @@ mod exports;
 mod field_errors;
 mod first_steps;
 mod holds;
+mod idempotent_examples;
 mod idempotent_routes;
 mod idempotent_scene;
 mod idempotent_settings;

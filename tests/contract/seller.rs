@@ -23,7 +23,7 @@ async fn a_seller_needs_one_key_and_thirty_lines() {
         made["key"].as_str().unwrap().to_owned()
     };
     let money = key("money").await;
-    let expected = "charged 2\nleft 48\n3 DEBIT 2 verification.enhanced\n2 CREDIT 50 credit.purchase\n";
+    let expected = "charged 2\nleft 48\n3 DEBIT 2 verification.enhanced\n2 CREDIT 50 credit.grant\n";
     for round in 0..2 {
         let (is_done, said) = run(&world, &money).await;
         assert!(is_done && said.starts_with(expected), "round {round}: {said}");
