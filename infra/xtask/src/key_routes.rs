@@ -1,5 +1,7 @@
 //! Calls the routes of API keys and of operators' keys.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde_json::json;
 
@@ -119,6 +121,8 @@ pub(crate) fn switch_off_budget_requests(customer: &RouteCaller<'_>) -> Result<(
     let changed =
         customer.patch(SWITCHES, &json!({ "budgetRequests": false, "requireKnownMembers": true }))?;
     ensure!(customer.get(SWITCHES, 200)?.body.get("data") == changed.body.get("data"), "{}", changed.body);
+    // Functions that know the organisation notice it within five seconds.
+    std::thread::sleep(Duration::from_secs(6));
     let body = json!({ "budgetId": "budget_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "amount": 1 });
     let refused = customer.post_for(403, "/api/v3/budget-requests", "route-switched-off", &body)?;
     ensure!(refused.at("/error/code")? == "INSUFFICIENT_PERMISSIONS", "{}", refused.body);
