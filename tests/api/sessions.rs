@@ -317,6 +317,14 @@ async fn an_operator_signs_in_for_half_a_day() {
         (&json!("owner"), &json!("2024-01-15T22:30:00Z"), &Value::Null)
     );
     assert_eq!(operator.get("/admin/v1/organisations").await.status, 200);
+    let log = operator.get("/admin/v1/audit-log").await.data();
+    let signed_in = log.as_array().unwrap().iter().find(|entry| entry["path"] == json!(OPERATORS)).unwrap();
+    assert_eq!(
+        (&signed_in["method"], &signed_in["keyId"], &signed_in["status"]),
+        (&json!("POST"), &operator.session["keyId"], &json!(201))
+    );
+    assert_eq!(signed_in["after"]["sessionId"], operator.session["sessionId"]);
+    assert!(!log.to_string().contains(&operator.csrf), "{log}");
     let grant = format!("/admin/v1/organisations/{}/grants", org.id);
     let granted = operator.post(&grant, &json!({ "source": "bonus", "amount": 5 })).await.created();
     assert_eq!(granted["superAdmin"], operator.session["keyId"]);

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
+use axum::http::{HeaderMap, Method, Uri};
 use domain::{Reference, SessionId, SignIn, SignInKind, SignInOwner, SignInToken};
-use scrip_http::{ApiError, App, JsonBody, Reply, RequestContext, SigningIn, Unidentified, sign_in_with};
+use scrip_http::{
+    ApiError, App, JsonBody, Reply, RequestContext, SigningIn, Unidentified, audit_sign_in, sign_in_with,
+};
 use serde::Deserialize;
-use store::secret_bytes;
+use store::{KnownOwner, secret_bytes};
 use utoipa::ToSchema;
 
-use super::response::SessionView;
+use super::response::{SessionLine, SessionView};
 
 /// How to sign in: with one of the two.
 #[derive(Deserialize, ToSchema)]
@@ -87,8 +89,13 @@ pub(super) async fn begin(
     };
     // The owner is judged as for every later request, so a session that would be refused has no cookie.
     let known = scrip_http::resume_session(app, call, &token).await?;
+    if let (Place::Operators, KnownOwner::Key(key)) = (place, &known) {
+        audit_sign_in(app, call, &key.key, &Method::POST, &Uri::from_static("/admin/v1/sessions")).await?;
+    }
     let view = SessionView::of(app, &token, &session, &known, call.moment).await?;
-    Ok(Reply::created(&view, false)?.signs_in(&token, &session, call.arrived_at(), app))
+    // What is kept of the answer, in the audit log, has no `csrfToken`.
+    let reply = Reply::created(&view, false)?.shown_once(&SessionLine::of(&session, None))?;
+    Ok(reply.signs_in(&token, &session, call.arrived_at(), app))
 }
 
 async fn with_key(

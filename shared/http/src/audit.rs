@@ -4,12 +4,13 @@ use std::error::Error;
 
 use axum::response::Response;
 use http::request::Parts;
+use http::{Method, Uri};
 
 use percent_encoding::percent_decode_str;
 
 use super::identity::OperatorCall;
 use super::{ApiError, App, Reply, RequestContext};
-use domain::{ApiKeySecret, OrgId, SignInToken};
+use domain::{ApiKey, ApiKeySecret, OrgId, SignInToken};
 use store::{AuditOutcome, AuditedRequest};
 
 /// The most bytes of a request, and of each state of what it changes, that are kept. What is longer is left out.
@@ -20,15 +21,34 @@ const KEPT_BYTES_MAX: usize = 16_384;
 /// # Errors
 /// When the log cannot be written: then the request is not carried out.
 pub(super) async fn begin(app: &App, by: &OperatorCall, parts: &Parts) -> Result<(), ApiError> {
+    begin_request(app, by, &parts.method, &parts.uri).await
+}
+
+/// Writes that an operator signs in, before the session's token is shown.
+///
+/// # Errors
+/// When the log cannot be written: then the token is not shown.
+pub async fn audit_sign_in(
+    app: &App,
+    call: &RequestContext,
+    key: &ApiKey,
+    method: &Method,
+    uri: &Uri,
+) -> Result<(), ApiError> {
+    let by = OperatorCall { key: key.key_id, role: key.operator_role(), call: call.clone() };
+    begin_request(app, &by, method, uri).await
+}
+
+async fn begin_request(app: &App, by: &OperatorCall, method: &Method, uri: &Uri) -> Result<(), ApiError> {
     let call = &by.call;
     let request = AuditedRequest {
         request_id: call.id.to_string(),
         at: call.moment.now,
         key: by.key,
         role: by.role,
-        method: parts.method.to_string(),
-        path: without_secrets(&parts.uri.to_string()),
-        org: organisation(parts.uri.path()),
+        method: method.to_string(),
+        path: without_secrets(&uri.to_string()),
+        org: organisation(uri.path()),
         account: call.account(),
         address: call.from.map(|address| address.to_string()),
     };

@@ -42,6 +42,7 @@ pub use app::{
     price_usage, priced_lots, start_log,
 };
 pub use attachment::Attachment;
+pub use audit::audit_sign_in;
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
 pub use caller::{Caller, Needs, may};
 pub use context::RequestContext;
